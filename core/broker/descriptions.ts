@@ -1,0 +1,191 @@
+// What admins are told of topics and groups: put together when asked, from what the broker has in memory.
+
+import { fixedLimits } from '../limits.ts'
+import type { GroupConfig } from '../model/topic.ts'
+import type { GroupDescription, GroupSummary, TopicDescription, TopicSummary } from '../protocol/frames.ts'
+import type { SubscribeRequest } from './door.ts'
+import type { Registry } from './registry.ts'
+import type { BrokerCounters, BrokerStats, GroupStats, TopicStats } from './stats.ts'
+import type { Topic } from './topic.ts'
+
+/** Most names in one answer; the rest is asked for with `after`. */
+const pageCountMax = 1_000
+const queuesDescribedMax = 10_000
+
+interface Page {
+  readonly after: string
+  readonly containing: string
+  readonly countMax: number
+}
+
+export function describeTopic(topic: Topic): TopicDescription {
+  return {
+    topic: topic.name,
+    config: topic.config,
+    queues: topic.queues.map(({ queueId, epoch, minOffset, maxOffset, storedBytes }) => ({
+      queueId, epoch, minOffset, maxOffset, storedBytes,
+    })),
+    groups: [...new Set([...topic.subscriptions.keys(), ...broadcastGroups(topic)])].sort().slice(0, pageCountMax),
+  }
+}
+
+export function listTopics(registry: Registry, page: Page): { topics: TopicSummary[]; more: boolean } {
+  const { names, more } = pageOf(registry.topics.keys(), page)
+  const topics = names.map((name) => {
+    const topic = registry.topic(name)
+    return { topic: name, config: topic.config, messageCount: topic.messageCount }
+  })
+  return { topics, more }
+}
+
+export function describeGroup(registry: Registry, group: string, config: GroupConfig): GroupDescription {
+  const members: GroupDescription['members'][number][] = []
+  const queues: GroupDescription['queues'][number][] = []
+  for (const topic of registry.topics.values()) {
+    for (const { request } of topic.broadcastMembers) {
+      if (request.group === group) members.push(memberDescription(request, 0))
+    }
+    const subscription = topic.subscriptions.get(group)
+    if (subscription === undefined) continue
+    for (const member of subscription.connectedMembers) {
+      members.push(memberDescription(member, subscription.inFlightOf(member.memberId)))
+    }
+    for (const queue of subscription.queues) {
+      queues.push({
+        topic: topic.name,
+        queueId: queue.log.queueId,
+        ackFloor: queue.ackFloor,
+        nextOffset: queue.cursor,
+        maxOffset: queue.log.maxOffset,
+        inFlight: queue.inFlightCount,
+        waitingForRetry: queue.retryCount,
+        backlog: queue.backlog,
+      })
+    }
+  }
+  return { group, config, members: members.slice(0, pageCountMax), queues: queues.slice(0, queuesDescribedMax) }
+}
+
+export function listGroups(registry: Registry, page: Page): { groups: GroupSummary[]; more: boolean } {
+  const { names, more } = pageOf(registry.groups.keys(), page)
+  const summaries = new Map(names.map((group) => [group, { group, memberCount: 0, backlog: 0 }]))
+  // One walk over the topics for the whole page, not one per group.
+  for (const topic of registry.topics.values()) {
+    for (const { request } of topic.broadcastMembers) {
+      const summary = summaries.get(request.group)
+      if (summary !== undefined) summary.memberCount++
+    }
+    for (const subscription of topic.subscriptions.values()) {
+      const summary = summaries.get(subscription.group)
+      if (summary === undefined) continue
+      summary.memberCount += subscription.connectedMembers.length
+      summary.backlog += subscription.backlog
+    }
+  }
+  return { groups: [...summaries.values()], more }
+}
+
+/** What the broker's own parts know, for {@link describeBroker}. */
+export interface BrokerParts {
+  readonly registry: Registry
+  readonly counters: BrokerCounters
+  readonly tailCacheBytes: number
+  readonly storeUsedBytes: number
+  readonly storeFreeBytes: number
+}
+
+export function describeBroker({ registry, ...parts }: BrokerParts): BrokerStats {
+  let memberCount = 0
+  let messageCount = 0
+  let inFlightCount = 0
+  let backlog = 0
+  let waitingPullCount = 0
+  for (const topic of registry.topics.values()) {
+    messageCount += topic.messageCount
+    memberCount += topic.broadcastMembers.size
+    waitingPullCount += topic.pulls.size
+    for (const subscription of topic.subscriptions.values()) {
+      memberCount += subscription.connectedMembers.length
+      inFlightCount += subscription.inFlightCount
+      backlog += subscription.backlog
+    }
+  }
+  return {
+    ...parts,
+    topicCount: registry.topics.size,
+    groupCount: registry.groups.size,
+    memberCount,
+    producerCount: registry.producerCount,
+    messageCount,
+    inFlightCount,
+    backlog,
+    waitingPullCount,
+    topics: () => topicStats(registry),
+    groups: () => groupStats(registry),
+  }
+}
+
+function* topicStats(registry: Registry): Generator<TopicStats> {
+  for (const topic of registry.topics.values()) {
+    const { name, messagesIn, bytesIn, messagesOut, bytesOut, messageCount, storedBytes } = topic
+    yield { topic: name, messagesIn, bytesIn, messagesOut, bytesOut, messageCount, storedBytes }
+  }
+}
+
+function* groupStats(registry: Registry): Generator<GroupStats> {
+  for (const topic of registry.topics.values()) {
+    for (const subscription of topic.subscriptions.values()) {
+      const { group, backlog, inFlightCount, messagesOut, bytesOut, deadLetters, queues } = subscription
+      const retryCount = queues.reduce((sum, queue) => sum + queue.retryCount, 0)
+      const lockedCount = queues.reduce((sum, queue) => sum + queue.lockedCount, 0)
+      const oldest = queues.flatMap((queue) => queue.log.recordInMemory(queue.ackFloor)?.storedMs ?? [])
+      yield {
+        group,
+        topic: topic.name,
+        memberCount: subscription.connectedMembers.length,
+        messagesOut,
+        bytesOut,
+        deadLetters,
+        readyCount: backlog - inFlightCount - retryCount - lockedCount,
+        inFlightCount,
+        retryCount,
+        backlog,
+        oldestStoredMs: backlog > 0 && oldest.length > 0 ? Math.min(...oldest) : undefined,
+      }
+    }
+    for (const group of broadcastGroups(topic)) {
+      const members = [...topic.broadcastMembers].filter((member) => member.request.group === group)
+      yield {
+        group,
+        topic: topic.name,
+        memberCount: members.length,
+        messagesOut: members.reduce((sum, member) => sum + member.messagesOut, 0),
+        bytesOut: members.reduce((sum, member) => sum + member.bytesOut, 0),
+        deadLetters: 0,
+        readyCount: 0,
+        inFlightCount: 0,
+        retryCount: 0,
+        backlog: 0,
+        oldestStoredMs: undefined,
+      }
+    }
+  }
+}
+
+function broadcastGroups(topic: Topic): Set<string> {
+  return new Set([...topic.broadcastMembers].map((member) => member.request.group))
+}
+
+function memberDescription(request: SubscribeRequest, inFlight: number): GroupDescription['members'][number] {
+  const { memberId, topic, mode, filter, clientId, clientName, peer } = request
+  return { memberId, topic, mode, filter, clientId, clientName, peer: peer.slice(0, fixedLimits.textBytesMax / 4), inFlight }
+}
+
+/** Names after `after`, ascending, that contain a text. */
+function pageOf(all: Iterable<string>, { after, containing, countMax }: Page): { names: string[]; more: boolean } {
+  const count = Math.max(1, Math.min(countMax, pageCountMax))
+  const names: string[] = []
+  for (const name of all) if (name > after && name.includes(containing)) names.push(name)
+  names.sort()
+  return { names: names.slice(0, count), more: names.length > count }
+}

@@ -1,0 +1,380 @@
+// One consumer group on one topic, CLUSTERING: who its members are, and how messages are shared among those that have
+// given credit. Members whose connection broke keep their leases for the grace time. What is next in a queue is
+// GroupQueue's to decide.
+
+import { PocketError } from '../errors.ts'
+import { fixedLimits, type Limits } from '../limits.ts'
+import { allMessages, type TagFilter } from '../model/filter.ts'
+import type { LeaseRange } from '../protocol/frames.ts'
+import { producerIdToText } from '../record/record-batch.ts'
+import type { Answer, Delivery, MemberSink, Membership, RangeFailure, ReceiveRequest, SubscribeRequest } from './door.ts'
+import type { GroupQueue, Taken } from './group-queue.ts'
+import type { LeaseHolder } from './lease.ts'
+import type { BrokerCounters } from './stats.ts'
+import type { Timers, Wait } from './timers.ts'
+import type { Turn } from './turn.ts'
+
+/** A member never gets fewer than this at once while others wait too: small leases cost more than fairness brings. */
+const sharedTakeMin = 32
+/** Deliveries of one subscription in one turn, before others have theirs. */
+const deliveriesPerTurnMax = 1024
+
+export interface GroupSubscriptionDeps {
+  readonly limits: Limits
+  readonly turn: Turn
+  readonly timers: Timers
+  readonly monotonic: () => number
+  /** Asks for `dispatch` before this turn ends. */
+  readonly wake: (subscription: GroupSubscription) => void
+  readonly counters: BrokerCounters
+}
+
+interface PendingReceive {
+  readonly request: ReceiveRequest
+  readonly answer: Answer<number>
+  readonly wait: Wait
+}
+
+/** A member, whether its connection lives or not. */
+interface Member extends LeaseHolder {
+  readonly memberId: Uint8Array
+  readonly memberKey: string
+  /** Undefined while it is gone. */
+  sink: MemberSink | undefined
+  details: SubscribeRequest | undefined
+  leaseMs: number
+  creditMessageCount: number
+  creditByteCount: number
+  receive: PendingReceive | undefined
+  lastAttemptId: number
+  grace: Wait | undefined
+}
+
+export class GroupSubscription {
+  readonly group: string
+  readonly topic: string
+  readonly queues: readonly GroupQueue[]
+  /** Delivered since the broker opened. */
+  messagesOut = 0
+  bytesOut = 0
+  deadLetters = 0
+  readonly #deps: GroupSubscriptionDeps
+  readonly #members = new Map<string, Member>()
+  #filter: TagFilter = allMessages
+  /** Where the next round starts, so that nobody is always first. */
+  #memberTurn = 0
+  #queueTurn = 0
+
+  constructor(group: string, topic: string, queues: readonly GroupQueue[], deps: GroupSubscriptionDeps) {
+    this.group = group
+    this.topic = topic
+    this.queues = queues
+    this.#deps = deps
+  }
+
+  get connectedMembers(): SubscribeRequest[] {
+    return [...this.#members.values()].flatMap((member) => (member.sink && member.details ? [member.details] : []))
+  }
+
+  inFlightOf(memberId: Uint8Array): number {
+    return this.#members.get(producerIdToText(memberId))?.inFlightCount ?? 0
+  }
+
+  get backlog(): number {
+    return this.queues.reduce((sum, queue) => sum + queue.backlog, 0)
+  }
+
+  get inFlightCount(): number {
+    return this.queues.reduce((sum, queue) => sum + queue.inFlightCount, 0)
+  }
+
+  // ── members ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A member as found in a stored lease: gone, with the grace time to return. */
+  restoreMember(memberId: Uint8Array): LeaseHolder {
+    const memberKey = producerIdToText(memberId)
+    const known = this.#members.get(memberKey)
+    if (known !== undefined) return known
+    const member = this.#newMember(memberId, memberKey)
+    this.#startGrace(member)
+    return member
+  }
+
+  /** Takes a member in, or back. Throws SUBSCRIPTION_CONFLICT where others of the group want another filter. */
+  join(request: SubscribeRequest, filter: TagFilter, leaseMs: number, sink: MemberSink): Membership {
+    const memberKey = producerIdToText(request.memberId)
+    const others = this.connectedMembers.filter((other) => producerIdToText(other.memberId) !== memberKey)
+    if (others.length > 0 && filter.expression !== this.#filter.expression) {
+      throw new PocketError(
+        'SUBSCRIPTION_CONFLICT',
+        `members of '${this.group}' on '${this.topic}' are subscribed to '${this.#filter.expression}', ` +
+          `not to '${filter.expression}'; all members of a group take the same filter`,
+      )
+    }
+    this.#filter = filter
+    const member = this.#members.get(memberKey) ?? this.#newMember(request.memberId, memberKey)
+    const replaced = member.sink
+    this.#detachReceive(member)
+    this.#deps.timers.cancel(member.grace)
+    member.grace = undefined
+    member.sink = sink
+    member.details = request
+    member.leaseMs = leaseMs
+    member.creditMessageCount = 0
+    member.creditByteCount = 0
+    if (replaced !== undefined) {
+      this.#deps.turn.after(() => replaced.revoked(new PocketError('CLOSED', 'the member came back on another connection')))
+    }
+    return this.#membershipOf(member, sink)
+  }
+
+  /** Ends all memberships: the topic is gone. */
+  revokeAll(reason: PocketError): void {
+    for (const member of this.#members.values()) {
+      const { sink } = member
+      this.#deps.timers.cancel(member.grace)
+      this.#detachReceive(member)
+      if (sink !== undefined) this.#deps.turn.after(() => sink.revoked(reason))
+    }
+    this.#members.clear()
+    for (const queue of this.queues) queue.reset(queue.cursor)
+  }
+
+  #newMember(memberId: Uint8Array, memberKey: string): Member {
+    const member: Member = {
+      memberId,
+      memberKey,
+      sink: undefined,
+      details: undefined,
+      leaseMs: this.#deps.limits.leaseMsDefault,
+      creditMessageCount: 0,
+      creditByteCount: 0,
+      inFlightCount: 0,
+      receive: undefined,
+      lastAttemptId: 0,
+      grace: undefined,
+    }
+    this.#members.set(memberKey, member)
+    return member
+  }
+
+  #startGrace(member: Member): void {
+    const atMs = this.#deps.monotonic() + this.#deps.limits.memberGraceMs
+    member.grace = this.#deps.timers.at(atMs, () => this.#remove(member))
+  }
+
+  #remove(member: Member): void {
+    this.#members.delete(member.memberKey)
+    for (const queue of this.queues) queue.giveBackAll(member, true)
+  }
+
+  /** The door of one member and one connection; after the member came back elsewhere it does nothing. */
+  #membershipOf(member: Member, sink: MemberSink): Membership {
+    const isCurrent = () => member.sink === sink
+    const { turn } = this.#deps
+    const settle = (
+      ranges: readonly LeaseRange[], answer: Answer<readonly RangeFailure[]>,
+      apply: (queue: GroupQueue, range: LeaseRange) => boolean,
+    ) => {
+      const failures = isCurrent() ? this.#apply(ranges, apply) : ranges.map((_, index) => staleRange(index))
+      turn.after(() => answer(failures))
+    }
+    return {
+      credit: (messageCount, byteCount) => {
+        if (!isCurrent()) return
+        member.creditMessageCount += messageCount
+        member.creditByteCount += byteCount
+        this.#deps.wake(this)
+      },
+      writable: () => this.#deps.wake(this),
+      ack: (ranges, answer) =>
+        settle(ranges, answer, (queue, { leaseId, offset, count }) => queue.ack(leaseId, offset, count)),
+      retry: (ranges, how, delayMs, answer) => {
+        const refusal = how === 'after' ? delayRefusal(delayMs) : undefined
+        if (refusal !== undefined) return turn.after(() => answer(refusal))
+        settle(ranges, answer, (queue, { leaseId, offset, count }) => {
+          const waitMs = how === 'schedule' ? undefined : how === 'after' ? delayMs : 0
+          if (how !== 'release') this.#deps.counters.retriedMessages += count
+          return queue.giveBack(leaseId, offset, count, waitMs, how !== 'release')
+        })
+      },
+      extend: (ranges, leaseMs, answer) => {
+        const refusal = leaseRefusal(leaseMs, this.#deps.limits)
+        if (refusal !== undefined) return turn.after(() => answer(refusal))
+        settle(ranges, answer, (queue, { leaseId, offset, count }) => queue.extend(leaseId, offset, count, leaseMs))
+      },
+      receive: (request, answer) => {
+        if (isCurrent()) this.#receive(member, request, answer)
+        else turn.after(() => answer(new PocketError('SUBSCRIPTION_NOT_FOUND', 'the member is on another connection')))
+      },
+      leave: (answer) => {
+        if (isCurrent()) {
+          member.sink = undefined
+          this.#detachReceive(member)
+          this.#remove(member)
+        }
+        turn.after(() => answer(undefined))
+      },
+      detach: () => {
+        if (!isCurrent()) return
+        member.sink = undefined
+        this.#detachReceive(member)
+        this.#startGrace(member)
+      },
+    }
+  }
+
+  #apply(ranges: readonly LeaseRange[], apply: (queue: GroupQueue, range: LeaseRange) => boolean): RangeFailure[] {
+    const failures: RangeFailure[] = []
+    for (let index = 0; index < ranges.length; index++) {
+      const range = ranges[index] as LeaseRange
+      const queue = this.queues[range.queueId]
+      if (queue === undefined || !apply(queue, range)) failures.push(staleRange(index))
+    }
+    return failures
+  }
+
+  // ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #receive(member: Member, request: ReceiveRequest, answer: Answer<number>): void {
+    const { limits, timers, turn } = this.#deps
+    if (member.receive !== undefined) {
+      turn.after(() => answer(new PocketError('BAD_ARGUMENT', 'a receive of this subscription is already waiting')))
+      return
+    }
+    const refusal = receiveRefusal(request, limits)
+    if (refusal !== undefined) return turn.after(() => answer(refusal))
+    if (request.attemptId !== 0 && request.attemptId === member.lastAttemptId && this.#repeat(member, answer)) return
+    member.lastAttemptId = request.attemptId
+    const waitMs = Math.min(request.waitMs, limits.waitMsMax)
+    const wait = timers.at(this.#deps.monotonic() + waitMs, () => this.#finishReceive(member, 0))
+    member.receive = { request, answer, wait }
+    this.#deps.wake(this)
+  }
+
+  /** Delivers what an earlier try of the same receive was given; false where nothing of it is held any more. */
+  #repeat(member: Member, answer: Answer<number>): boolean {
+    const held = this.queues.flatMap((queue) => queue.leasesOf(member).map((lease) => ({ queue, lease })))
+    if (held.length === 0) return false
+    let waitingFor = held.length
+    let messageCount = 0
+    for (const { queue, lease } of held) {
+      queue.redeliver(lease, (delivery) => {
+        if (delivery !== undefined && member.sink !== undefined) {
+          messageCount += delivery.messageCount
+          this.#send(member, delivery)
+        }
+        if (--waitingFor === 0) this.#deps.turn.after(() => answer(messageCount))
+      })
+    }
+    return true
+  }
+
+  #finishReceive(member: Member, messageCount: number): void {
+    const { receive } = member
+    if (receive === undefined) return
+    member.receive = undefined
+    this.#deps.timers.cancel(receive.wait)
+    this.#deps.turn.after(() => receive.answer(messageCount))
+  }
+
+  /** A receive whose connection is gone is answered to nobody. */
+  #detachReceive(member: Member): void {
+    this.#deps.timers.cancel(member.receive?.wait)
+    member.receive = undefined
+  }
+
+  // ── sharing ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Hands out what there is to those who asked for it. */
+  dispatch(): void {
+    const wanting = [...this.#members.values()].filter(wantsMessages)
+    if (wanting.length === 0) return
+    let left = deliveriesPerTurnMax
+    const queueCount = this.queues.length
+    const firstQueue = this.#queueTurn++ % queueCount
+    const drained = new Set<GroupQueue>()
+    const shares = this.queues.map((queue) =>
+      Math.max(sharedTakeMin, Math.ceil((queue.log.maxOffset - queue.cursor) / wanting.length))
+    )
+    const isShared = wanting.length > 1
+    // Queue by queue, one delivery each, until nothing is left: no queue starves another, nor a member.
+    while (drained.size < queueCount && wanting.length > 0) {
+      for (let step = 0; step < queueCount && wanting.length > 0; step++) {
+        const queueIndex = (firstQueue + step) % queueCount
+        const queue = this.queues[queueIndex] as GroupQueue
+        if (drained.has(queue)) continue
+        const turn = this.#memberTurn++ % wanting.length
+        const member = wanting[turn] as Member
+        const taken = this.#takeFor(member, queue, isShared ? (shares[queueIndex] as number) : Infinity)
+        if (taken.kind === 'nothing') drained.add(queue)
+        else if (taken.kind === 'gap') this.#announceGap(queue, taken)
+        else if (left-- <= 0) return this.#deps.wake(this)
+        if (!wantsMessages(member)) wanting.splice(turn, 1)
+      }
+    }
+  }
+
+  #takeFor(member: Member, queue: GroupQueue, shareMax: number): Taken {
+    const { receive } = member
+    const wanted = receive === undefined ? member.creditMessageCount : receive.request.messageCountMax
+    const taken = queue.take({
+      messageCountMax: Math.min(wanted, shareMax),
+      byteCountMax: receive === undefined ? member.creditByteCount : this.#deps.limits.frameBytesMax / 4,
+      leaseMs: receive?.request.leaseMs || member.leaseMs,
+      holder: member,
+    }, this.#filter)
+    if (taken.kind !== 'delivery') return taken
+    this.#send(member, taken.delivery)
+    if (receive === undefined) {
+      member.creditMessageCount -= taken.delivery.messageCount
+      member.creditByteCount -= taken.delivery.record.length
+    } else this.#finishReceive(member, taken.delivery.messageCount)
+    return taken
+  }
+
+  #send(member: Member, delivery: Delivery): void {
+    const sink = member.sink as MemberSink
+    this.#deps.turn.after(() => sink.deliver(delivery))
+    const { counters } = this.#deps
+    this.messagesOut += delivery.messageCount
+    this.bytesOut += delivery.record.length
+    counters.messagesOut += delivery.messageCount
+    counters.bytesOut += delivery.record.length
+    if (delivery.attempt > 1) counters.redeliveredMessages += delivery.messageCount
+  }
+
+  #announceGap(queue: GroupQueue, gap: Extract<Taken, { kind: 'gap' }>): void {
+    this.#deps.counters.gaps++
+    for (const { sink } of this.#members.values()) {
+      if (sink !== undefined) this.#deps.turn.after(() => sink.gap(queue.log.queueId, gap.expected, gap.next))
+    }
+  }
+}
+
+function wantsMessages(member: Member): boolean {
+  if (member.sink === undefined) return false
+  if (member.receive !== undefined) return true
+  return member.creditMessageCount > 0 && member.creditByteCount > 0 && member.sink.isWritable
+}
+
+// What a client may not ask for: beyond these bounds a deadline would not be a number that can be stored.
+
+function receiveRefusal({ messageCountMax, leaseMs }: ReceiveRequest, limits: Limits): PocketError | undefined {
+  if (messageCountMax < 1) return new PocketError('BAD_ARGUMENT', 'a receive of no messages')
+  return leaseMs === 0 ? undefined : leaseRefusal(leaseMs, limits)
+}
+
+function leaseRefusal(leaseMs: number, { leaseMsMin, leaseMsMax }: Limits): PocketError | undefined {
+  if (leaseMs >= leaseMsMin && leaseMs <= leaseMsMax) return undefined
+  return new PocketError('BAD_ARGUMENT', `a lease of ${leaseMs} ms; ${leaseMsMin} to ${leaseMsMax} are allowed`)
+}
+
+function delayRefusal(delayMs: number): PocketError | undefined {
+  if (delayMs <= fixedLimits.retryDelayMsMax) return undefined
+  return new PocketError('BAD_ARGUMENT', `a retry after ${delayMs} ms; at most ${fixedLimits.retryDelayMsMax} are allowed`)
+}
+
+function staleRange(index: number): RangeFailure {
+  return { index, error: new PocketError('RECEIPT_STALE', 'the lease has ended') }
+}

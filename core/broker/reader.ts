@@ -1,0 +1,302 @@
+// Reading by position, without a group's progress: BROADCASTING members, which get every message of a topic, and pulls,
+// which ask for some of one queue. The reader's place is its own business; the broker only serves from it.
+
+import { PocketError } from '../errors.ts'
+import { fixedLimits, type Limits } from '../limits.ts'
+import type { TagFilter } from '../model/filter.ts'
+import type { Position } from '../model/position.ts'
+import { type RecordBatch, selectFromRecord } from '../record/record-batch.ts'
+import type { QueueLog } from '../storage/queue-log.ts'
+import type {
+  Answer, Cancellable, MemberSink, Membership, PullRequest, PullResult, RangeFailure, SubscribeRequest,
+} from './door.ts'
+import { LogCursor } from './log-cursor.ts'
+import type { BrokerCounters } from './stats.ts'
+import type { Timers, Wait } from './timers.ts'
+import type { Turn } from './turn.ts'
+
+/** Records of one queue and reader in one turn, before others have theirs. */
+const recordsPerTurnMax = 256
+/** A reader whose filter takes nothing is told where it stands at least every so many messages. */
+const silentProgressMax = 10_000
+
+export interface ReaderDeps {
+  readonly limits: Limits
+  readonly turn: Turn
+  readonly timers: Timers
+  readonly monotonic: () => number
+  readonly wake: (reader: Reader) => void
+  readonly counters: BrokerCounters
+  readonly readFailed: (error: Error) => void
+  /** The reader is over and can be forgotten. */
+  readonly left: (reader: Reader) => void
+}
+
+/** Something that reads a topic's logs and is asked to go on when there is more. */
+export interface Reader {
+  /** Sends what there is and may be sent. */
+  dispatch(): void
+  /** The topic is gone. */
+  revoke(reason: PocketError): void
+}
+
+interface ReaderQueue {
+  readonly cursor: LogCursor
+  offset: number
+  /** Messages passed over by the filter since the client was last told where it stands. */
+  silentCount: number
+}
+
+export class BroadcastMember implements Reader {
+  readonly request: SubscribeRequest
+  readonly membership: Membership
+  /** Delivered to this member. */
+  messagesOut = 0
+  bytesOut = 0
+  readonly #deps: ReaderDeps
+  readonly #filter: TagFilter
+  readonly #sink: MemberSink
+  readonly #queues: readonly ReaderQueue[]
+  #creditMessageCount = 0
+  #creditByteCount = 0
+  #left = false
+  #queueTurn = 0
+
+  constructor(
+    request: SubscribeRequest, filter: TagFilter, sink: MemberSink, starts: readonly { log: QueueLog; offset: number }[],
+    deps: ReaderDeps,
+  ) {
+    this.request = request
+    this.#deps = deps
+    this.#filter = filter
+    this.#sink = sink
+    const wake = () => deps.wake(this)
+    this.#queues = starts.map(({ log, offset }) => ({
+      cursor: new LogCursor(log, deps.limits.readChunkBytes, wake, deps.readFailed),
+      offset,
+      silentCount: 0,
+    }))
+    this.membership = this.#createMembership()
+  }
+
+  announceGap(queueId: number, expected: Position, next: Position): void {
+    this.#deps.counters.gaps++
+    this.#deps.turn.after(() => this.#sink.gap(queueId, expected, next))
+  }
+
+  dispatch(): void {
+    if (this.#left) return
+    const first = this.#queueTurn++
+    for (let step = 0; step < this.#queues.length; step++) {
+      this.#dispatchQueue(this.#queues[(first + step) % this.#queues.length] as ReaderQueue)
+    }
+  }
+
+  #dispatchQueue(queue: ReaderQueue): void {
+    const { log } = queue.cursor
+    for (let count = 0; count < recordsPerTurnMax; count++) {
+      if (this.#creditMessageCount <= 0 || this.#creditByteCount <= 0 || !this.#sink.isWritable) return
+      const view = queue.cursor.look(queue.offset)
+      if (view.kind === 'gap') {
+        this.announceGap(log.queueId, log.position(queue.offset), log.position(view.next))
+        queue.offset = view.next
+      } else if (view.kind === 'record') {
+        this.#deliver(queue, view.record)
+      } else return
+    }
+    this.#deps.wake(this)
+  }
+
+  #deliver(queue: ReaderQueue, record: RecordBatch): void {
+    const part = partFrom(record, queue.offset, this.#filter, this.#creditMessageCount, this.#creditByteCount)
+    queue.silentCount = part.messageCount > 0 ? 0 : queue.silentCount + part.next - queue.offset
+    queue.offset = part.next
+    if (part.messageCount === 0 && queue.silentCount < silentProgressMax) return
+    queue.silentCount = 0
+    const { log } = queue.cursor
+    const delivery = {
+      queueId: log.queueId,
+      leaseId: 0,
+      attempt: 0,
+      leaseMs: 0,
+      next: log.position(part.next),
+      record: part.bytes,
+      messageCount: part.messageCount,
+    }
+    this.#creditMessageCount -= part.messageCount
+    this.#creditByteCount -= part.bytes.length
+    this.#deps.turn.after(() => this.#sink.deliver(delivery))
+    this.messagesOut += part.messageCount
+    this.bytesOut += part.bytes.length
+    this.#deps.counters.messagesOut += part.messageCount
+    this.#deps.counters.bytesOut += part.bytes.length
+  }
+
+  revoke(reason: PocketError): void {
+    this.#left = true
+    this.#deps.turn.after(() => this.#sink.revoked(reason))
+  }
+
+  #leave(): void {
+    if (this.#left) return
+    this.#left = true
+    this.#deps.left(this)
+  }
+
+  #createMembership(): Membership {
+    const { turn } = this.#deps
+    const nothingLeased = (ranges: readonly unknown[], answer: Answer<readonly RangeFailure[]>) => {
+      const error = new PocketError('RECEIPT_STALE', 'a BROADCASTING member holds no leases')
+      turn.after(() => answer(ranges.map((_, index) => ({ index, error }))))
+    }
+    return {
+      credit: (messageCount, byteCount) => {
+        this.#creditMessageCount += messageCount
+        this.#creditByteCount += byteCount
+        this.#deps.wake(this)
+      },
+      writable: () => this.#deps.wake(this),
+      ack: nothingLeased,
+      retry: (ranges, _how, _delayMs, answer) => nothingLeased(ranges, answer),
+      extend: (ranges, _leaseMs, answer) => nothingLeased(ranges, answer),
+      receive: (_request, answer) =>
+        turn.after(() => answer(new PocketError('BAD_ARGUMENT', 'a BROADCASTING member cannot receive; it is delivered to'))),
+      leave: (answer) => {
+        this.#leave()
+        turn.after(() => answer(undefined))
+      },
+      detach: () => this.#leave(),
+    }
+  }
+}
+
+/** One pull: answered with what there is, or when something comes, or empty when its time is over. */
+export class Pull implements Reader, Cancellable {
+  readonly #deps: ReaderDeps
+  readonly #request: PullRequest
+  readonly #filter: TagFilter
+  readonly #answer: Answer<PullResult>
+  readonly #cursor: LogCursor
+  readonly #wait: Wait | undefined
+  /** Where reading really began. */
+  #from: number
+  #offset: number
+  #done = false
+  readonly #records: Uint8Array[] = []
+  #messageCount = 0
+  #byteCount = 0
+
+  constructor(
+    log: QueueLog, offset: number, filter: TagFilter, request: PullRequest, answer: Answer<PullResult>, deps: ReaderDeps,
+  ) {
+    this.#deps = deps
+    this.#request = request
+    this.#filter = filter
+    this.#answer = answer
+    this.#from = offset
+    this.#offset = offset
+    this.#cursor = new LogCursor(log, deps.limits.readChunkBytes, () => deps.wake(this), (error) => {
+      this.#finish(new PocketError('STORE_FAILED', 'the store cannot be read', { cause: error }))
+      deps.readFailed(error)
+    })
+    const waitMs = Math.min(request.waitMs, deps.limits.waitMsMax)
+    if (waitMs > 0) this.#wait = deps.timers.at(deps.monotonic() + waitMs, () => this.#finish())
+    deps.wake(this)
+  }
+
+  dispatch(): void {
+    const byteCountMax = Math.min(this.#request.byteCountMax, this.#deps.limits.frameBytesMax / 2)
+    const messageCountMax = Math.min(this.#request.messageCountMax, fixedLimits.batchMessageCountMax)
+    while (!this.#done) {
+      if (this.#messageCount >= messageCountMax || this.#byteCount >= byteCountMax) return this.#finish()
+      const view = this.#cursor.look(this.#offset)
+      if (view.kind === 'waiting') return
+      if (view.kind === 'end') {
+        if (this.#messageCount > 0 || this.#request.waitMs === 0) this.#finish()
+        return
+      }
+      if (view.kind === 'gap') {
+        // What was found before the gap goes out first; the next pull starts at the gap and is told of it.
+        if (this.#messageCount > 0) return this.#finish()
+        this.#from = view.next
+        this.#offset = view.next
+        continue
+      }
+      this.#take(view.record, messageCountMax - this.#messageCount, byteCountMax - this.#byteCount)
+    }
+  }
+
+  #take(record: RecordBatch, messageCountMax: number, byteCountMax: number): void {
+    const part = partFrom(record, this.#offset, this.#filter, messageCountMax, byteCountMax)
+    this.#offset = part.next
+    if (part.messageCount === 0) return
+    this.#records.push(part.bytes)
+    this.#messageCount += part.messageCount
+    this.#byteCount += part.bytes.length
+  }
+
+  cancel(): void {
+    if (this.#done) return
+    this.#done = true
+    this.#deps.timers.cancel(this.#wait)
+    this.#deps.left(this)
+  }
+
+  revoke(reason: PocketError): void {
+    this.#finish(reason)
+  }
+
+  #finish(error?: PocketError): void {
+    if (this.#done) return
+    this.cancel()
+    const { log } = this.#cursor
+    const result = error ?? {
+      from: log.position(this.#from),
+      next: log.position(this.#offset),
+      minOffset: log.minOffset,
+      maxOffset: log.maxOffset,
+      records: this.#records,
+    }
+    this.#deps.counters.messagesOut += this.#messageCount
+    this.#deps.counters.bytesOut += this.#byteCount
+    this.#deps.turn.after(() => this.#answer(result))
+  }
+}
+
+const noBytes = new Uint8Array(0)
+
+/** What a reader at `offset` gets of a record. */
+interface RecordPart {
+  readonly bytes: Uint8Array
+  readonly messageCount: number
+  /** The offset to go on from. */
+  readonly next: number
+}
+
+/**
+ * Messages of `record` from `offset` on that pass, within the bounds, but at least one. A reader that takes all of a
+ * record gets its bytes as they are, so that a thousand readers share one copy.
+ */
+function partFrom(
+  record: RecordBatch, offset: number, filter: TagFilter, messageCountMax: number, byteCountMax: number,
+): RecordPart {
+  let index = record.indexFrom(offset)
+  const passAll = filter.tags === undefined
+  const fits = record.messageCount <= messageCountMax && record.bytes.length <= byteCountMax
+  if (passAll && index === 0 && fits) {
+    return { bytes: record.bytes, messageCount: record.messageCount, next: record.lastOffset + 1 }
+  }
+  const indexes: number[] = []
+  let byteCount = 0
+  for (; index < record.messageCount && indexes.length < messageCountMax; index++) {
+    if (!passAll && !filter.accepts(record.tagHashAt(index))) continue
+    if (indexes.length > 0 && byteCount >= byteCountMax) break
+    byteCount += record.messageEnd(index) - record.messageStart(index)
+    indexes.push(index)
+  }
+  return {
+    bytes: indexes.length === 0 ? noBytes : selectFromRecord(record, indexes),
+    messageCount: indexes.length,
+    next: index < record.messageCount ? record.offsetAt(index) : record.lastOffset + 1,
+  }
+}

@@ -1,0 +1,193 @@
+// Which topics and groups there are: made, restored, looked up, deleted. It wires a topic's logs, producers and
+// subscriptions together; what they do is theirs.
+
+import { PocketError } from '../errors.ts'
+import type { Limits } from '../limits.ts'
+import { isSystemTopic } from '../model/names.ts'
+import { checkTopicConfig, type GroupConfig, isSameTopicConfig, type TopicConfig } from '../model/topic.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Random } from '../ports/random.ts'
+import { encodeGroup, encodeStoreHeader, encodeTopic, type QueueState } from '../storage/catalog.ts'
+import { deletedTopicKey, groupKey, storeKey, topicKey } from '../storage/keys.ts'
+import { QueueLog, type QueueLogDeps } from '../storage/queue-log.ts'
+import { emptyQueueState, type Recovered, type RecoveredTopic } from '../storage/recovery.ts'
+import { GroupQueue, type GroupQueueDeps } from './group-queue.ts'
+import { GroupSubscription, type GroupSubscriptionDeps } from './group-subscription.ts'
+import { Producers } from './producers.ts'
+import { Topic } from './topic.ts'
+import type { Turn } from './turn.ts'
+
+export interface RegistryDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly limits: Limits
+  readonly turn: Turn
+  readonly queueLogDeps: QueueLogDeps
+  readonly subscriptionDeps: GroupSubscriptionDeps
+  /** What a group queue of a subscription needs; made per subscription, as it wakes that one. */
+  readonly groupQueueDeps: (group: string, topic: string, subscription: () => GroupSubscription) => GroupQueueDeps
+  readonly defaultGroupConfig: GroupConfig
+  readonly autoCreateTopics: boolean
+}
+
+export class Registry {
+  readonly topics = new Map<string, Topic>()
+  readonly groups = new Map<string, GroupConfig>()
+  readonly #deps: RegistryDeps
+  readonly #damagedTopics: ReadonlySet<string>
+  readonly #producerTotal = { value: 0 }
+  readonly #bootCount: number
+  #topicIdNext: number
+
+  constructor(recovered: Recovered, deps: RegistryDeps) {
+    this.#deps = deps
+    this.#damagedTopics = recovered.damagedTopics
+    this.#bootCount = recovered.header.bootCount
+    this.#topicIdNext = recovered.header.topicIdNext
+  }
+
+  /** Takes over what a store held. Apart from the making, as what it restores already asks for configurations. */
+  restore(recovered: Recovered): void {
+    for (const [group, config] of recovered.groups) this.groups.set(group, config)
+    for (const topic of recovered.topics) this.#restoreTopic(topic)
+  }
+
+  get producerCount(): number {
+    return this.#producerTotal.value
+  }
+
+  // ── topics ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The topic, or TOPIC_NOT_FOUND. */
+  topic(name: string): Topic {
+    const topic = this.topics.get(name)
+    if (topic === undefined) throw new PocketError('TOPIC_NOT_FOUND', `there is no topic '${name}'`)
+    return topic
+  }
+
+  /** The topic, made with the defaults where that is allowed. */
+  topicOrNew(name: string): Topic {
+    const topic = this.topics.get(name)
+    if (topic !== undefined) return topic
+    if (!this.#deps.autoCreateTopics || isSystemTopic(name)) {
+      throw new PocketError('TOPIC_NOT_FOUND', `there is no topic '${name}'; create it first`)
+    }
+    return this.createTopic(name, this.topicConfig({}))
+  }
+
+  /** A configuration with the defaults where it says nothing. */
+  topicConfig(options: { readonly [K in keyof TopicConfig]?: TopicConfig[K] | undefined }): TopicConfig {
+    const { limits } = this.#deps
+    const config: TopicConfig = {
+      queueCount: options.queueCount ?? limits.queueCountDefault,
+      messageType: options.messageType ?? 'NORMAL',
+      retentionMs: options.retentionMs ?? limits.retentionMsDefault,
+      retentionBytes: options.retentionBytes ?? limits.retentionBytesDefault,
+    }
+    checkTopicConfig(config)
+    return config
+  }
+
+  createTopic(name: string, config: TopicConfig): Topic {
+    const known = this.topics.get(name)
+    if (known !== undefined) {
+      if (isSameTopicConfig(known.config, config)) return known
+      throw new PocketError('TOPIC_EXISTS', `topic '${name}' exists with another configuration`)
+    }
+    if (this.#damagedTopics.has(name)) {
+      throw new PocketError('RECORD_DAMAGED', `the stored configuration of topic '${name}' is damaged; its data is kept`)
+    }
+    const { limits, turn, random } = this.#deps
+    if (this.topics.size >= limits.topicCountMax) {
+      throw new PocketError('LIMIT_EXCEEDED', `there are ${limits.topicCountMax} topics already`)
+    }
+    const topicId = this.#topicIdNext++
+    const header = { bootCount: this.#bootCount, topicIdNext: this.#topicIdNext }
+    turn.write(storeKey(), encodeStoreHeader(header))
+    turn.write(topicKey(name), encodeTopic({ topicId, config }))
+    const states = Array.from({ length: config.queueCount }, () => emptyQueueState(random))
+    const topic = this.#addTopic(name, topicId, config, states)
+    const writes: { key: Uint8Array; value: Uint8Array | null }[] = []
+    for (const log of topic.queues) log.writeState(writes)
+    for (const { key, value } of writes) turn.write(key, value)
+    return topic
+  }
+
+  /** Takes a topic away at once; its data goes bit by bit, and survives no restart as a topic. */
+  deleteTopic(name: string): Topic {
+    const topic = this.topic(name)
+    const { turn } = this.#deps
+    turn.write(topicKey(name), null)
+    turn.write(deletedTopicKey(topic.topicId), new Uint8Array(0))
+    this.topics.delete(name)
+    const reason = new PocketError('TOPIC_NOT_FOUND', `topic '${name}' was deleted`)
+    for (const subscription of topic.subscriptions.values()) subscription.revokeAll(reason)
+    for (const reader of topic.readers()) reader.revoke(reason)
+    topic.producers.clear()
+    return topic
+  }
+
+  #restoreTopic(recovered: RecoveredTopic): void {
+    const topic = this.#addTopic(recovered.name, recovered.topicId, recovered.config, recovered.queues)
+    for (const { producerId, state } of recovered.producers) topic.producers.restore(producerId, state)
+    for (const { group, queueId, stored } of recovered.progress) {
+      const subscription = topic.subscriptions.get(group) ??
+        this.#addSubscription(group, topic, recovered.queues.map((queue) => queue.minOffset))
+      subscription.queues[queueId]?.restore(stored, (memberId) => subscription.restoreMember(memberId))
+    }
+  }
+
+  #addTopic(name: string, topicId: number, config: TopicConfig, states: readonly QueueState[]): Topic {
+    const { clock, limits, turn, queueLogDeps } = this.#deps
+    const queues = states.map((state, queueId) => new QueueLog(topicId, queueId, state, queueLogDeps))
+    const producers = new Producers(topicId, { clock, limits, turn, total: this.#producerTotal })
+    const topic = new Topic(name, topicId, config, queues, producers)
+    this.topics.set(name, topic)
+    return topic
+  }
+
+  // ── groups ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  group(name: string): GroupConfig {
+    const config = this.groups.get(name)
+    if (config === undefined) throw new PocketError('GROUP_NOT_FOUND', `there is no group '${name}'`)
+    return config
+  }
+
+  groupConfig(name: string): GroupConfig {
+    return this.groups.get(name) ?? this.#deps.defaultGroupConfig
+  }
+
+  /** Makes a group with the defaults where there is none. */
+  groupOrNew(name: string): GroupConfig {
+    return this.groups.get(name) ?? this.configureGroup(name, this.#deps.defaultGroupConfig)
+  }
+
+  configureGroup(name: string, config: GroupConfig): GroupConfig {
+    const { limits, turn } = this.#deps
+    if (!this.groups.has(name) && this.groups.size >= limits.groupCountMax) {
+      throw new PocketError('LIMIT_EXCEEDED', `there are ${limits.groupCountMax} groups already`)
+    }
+    this.groups.set(name, config)
+    turn.write(groupKey(name), encodeGroup(config))
+    return config
+  }
+
+  /** A group's place on a topic, made where it has none: each queue starts at the cursor given. */
+  subscriptionOrNew(group: string, topic: Topic, cursors: readonly number[]): GroupSubscription {
+    const known = topic.subscriptions.get(group)
+    if (known !== undefined) return known
+    const subscription = this.#addSubscription(group, topic, cursors)
+    // Written at once, so that the start counts even if nothing is consumed before a restart.
+    for (const queue of subscription.queues) queue.reset(queue.cursor)
+    return subscription
+  }
+
+  #addSubscription(group: string, topic: Topic, cursors: readonly number[]): GroupSubscription {
+    const deps = this.#deps.groupQueueDeps(group, topic.name, () => subscription)
+    const queues = topic.queues.map((log, queueId) => new GroupQueue(log, topic.isFifo, cursors[queueId] as number, deps))
+    const subscription = new GroupSubscription(group, topic.name, queues, this.#deps.subscriptionDeps)
+    topic.subscriptions.set(group, subscription)
+    return subscription
+  }
+}

@@ -1,0 +1,149 @@
+// What a push consumer holds ahead of its application, in the order of arrival, and the room it has for more. Room that
+// becomes free is granted to the relay in steps of half the window, so that credit costs a frame now and then.
+
+import type { Position } from '../model/position.ts'
+import { Delivery } from './delivery.ts'
+
+export interface GapNotice {
+  readonly kind: 'gap'
+  readonly queueId: number
+  readonly expected: Position
+  readonly next: Position
+}
+
+/** The filter took nothing of a stretch of the queue: the reader stands further on. */
+export interface ProgressNotice {
+  readonly kind: 'progress'
+  readonly queueId: number
+  readonly next: Position
+}
+
+export type Notice = GapNotice | ProgressNotice
+
+export interface PrefetchWindow {
+  readonly messageCount: number
+  readonly byteCount: number
+}
+
+export interface PrefetchBufferDeps {
+  readonly window: PrefetchWindow
+  /** Room has become free. */
+  readonly freed: (messageCount: number, byteCount: number) => void
+  /** A notice has come to the head: everything before it was taken. */
+  readonly noticed: (notice: Notice) => void
+  /** All of a delivery was taken. */
+  readonly finished: (delivery: Delivery) => void
+}
+
+export class PrefetchBuffer {
+  readonly #deps: PrefetchBufferDeps
+  readonly #countStep: number
+  readonly #byteStep: number
+  #current: Delivery | undefined
+  /** Behind the current one; the head is an index, as shifting costs. */
+  #waiting: (Delivery | Notice)[] = []
+  #head = 0
+  #heldBytes = 0
+  #freedCount = 0
+  #freedBytes = 0
+
+  constructor(deps: PrefetchBufferDeps) {
+    this.#deps = deps
+    this.#countStep = Math.ceil(deps.window.messageCount / 2)
+    this.#byteStep = Math.ceil(deps.window.byteCount / 2)
+  }
+
+  /** The delivery that messages are being taken from. */
+  get current(): Delivery | undefined {
+    return this.#current
+  }
+
+  add(item: Delivery | Notice): void {
+    if (item instanceof Delivery) this.#heldBytes += item.record.bytes.length
+    this.#waiting.push(item)
+  }
+
+  /** The delivery to take the next message from, at its `takenCount`; undefined where there is none. */
+  head(): Delivery | undefined {
+    for (;;) {
+      const current = this.#current
+      if (current !== undefined) {
+        if (current.untakenCount > 0) return current
+        this.#current = undefined
+        this.#finish(current)
+      }
+      const item = this.#waiting[this.#head]
+      if (item === undefined) return undefined
+      this.#head++
+      if (this.#head === this.#waiting.length || this.#head >= 1024) {
+        this.#waiting = this.#waiting.slice(this.#head)
+        this.#head = 0
+      }
+      if (item instanceof Delivery) this.#current = item
+      else this.#deps.noticed(item)
+    }
+  }
+
+  /** The next message of `delivery`, which is the head, is taken: gives its index. */
+  take(delivery: Delivery): number {
+    const index = delivery.takenCount++
+    this.#free(1)
+    return index
+  }
+
+  /** Nothing more of it is handed out. */
+  skip(delivery: Delivery): void {
+    const { untakenCount } = delivery
+    delivery.takenCount += untakenCount
+    this.#free(untakenCount)
+  }
+
+  /** What the relay may be granted on a new connection, where credit begins at nothing. */
+  restart(): PrefetchWindow {
+    this.#freedCount = 0
+    this.#freedBytes = 0
+    const { messageCount, byteCount } = this.#deps.window
+    let heldCount = this.#current?.untakenCount ?? 0
+    for (const delivery of this.#waitingDeliveries()) heldCount += delivery.untakenCount
+    return {
+      messageCount: Math.max(0, messageCount - heldCount),
+      byteCount: Math.max(0, byteCount - this.#heldBytes),
+    }
+  }
+
+  /** Empties it; gives the deliveries that were not taken to the end. */
+  drain(): Delivery[] {
+    const left = this.#current === undefined ? [] : [this.#current]
+    left.push(...this.#waitingDeliveries())
+    this.#current = undefined
+    this.#waiting = []
+    this.#head = 0
+    this.#heldBytes = 0
+    return left.filter((delivery) => delivery.untakenCount > 0)
+  }
+
+  #waitingDeliveries(): Delivery[] {
+    return this.#waiting.slice(this.#head).filter((item) => item instanceof Delivery)
+  }
+
+  #finish(delivery: Delivery): void {
+    const size = delivery.record.bytes.length
+    this.#heldBytes -= size
+    this.#freedBytes += size
+    this.#deps.finished(delivery)
+    if (this.#freedBytes >= this.#byteStep) this.#grant()
+  }
+
+  #free(messageCount: number): void {
+    this.#freedCount += messageCount
+    if (this.#freedCount >= this.#countStep) this.#grant()
+  }
+
+  #grant(): void {
+    const messageCount = this.#freedCount
+    const byteCount = this.#freedBytes
+    this.#freedCount = 0
+    this.#freedBytes = 0
+    this.#deps.freed(messageCount, byteCount)
+  }
+}

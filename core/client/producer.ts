@@ -1,0 +1,415 @@
+// Sends the messages of one topic handle: in order, as few batches as the turns allow, pipelined, and each exactly as
+// often as the relay needs to hear of it. The relay recognises a resend by producer id, epoch and sequence.
+//
+//   send() ──> open batch ──turn ended──> queued ──room, link up──> unanswered ──PUBLISHED, in order──> receipts
+//                                                                     │  ^  │
+//                                     connection lost: sent again as is ┘  └─ refused: rejected, and what stands behind
+//                                                                            it goes again under the next epoch from 0
+
+import { must } from '../assert.ts'
+import { ByteWriter } from '../bytes.ts'
+import { PocketError } from '../errors.ts'
+import { fixedLimits } from '../limits.ts'
+import type { MessageHeaders, ProducerId } from '../model/message.ts'
+import type { CancelTimer, Clock } from '../ports/clock.ts'
+import type { Random } from '../ports/random.ts'
+import { checkMessage, encodeMessage } from '../record/message-codec.ts'
+import { producerIdToBytes, producerIdToText } from '../record/record-batch.ts'
+import { backoffDelayMs } from '../session/backoff.ts'
+import type { ClientSession, SessionParticipant, TurnParticipant } from '../session/client-session.ts'
+import type { AnswerFrame } from '../session/requests.ts'
+import { abortError, onAbort, throwIfAborted } from './abort.ts'
+import type { Codec, SendOptions, SendReceipt } from './api.ts'
+import { type BatchOwner, PublishBatch, type RejectSend, type ResolveSend } from './publish-batch.ts'
+import type { PublishWindow, WindowUser } from './publish-window.ts'
+
+/** A batch is closed when it has about so much: the relay's records are as large. */
+const batchBytesAim = 256 * 1024
+/** `ready` waits while so much is unanswered. */
+const roomMessageCount = 16_384
+const roomBytes = 4 * 1024 * 1024
+/** Beyond it `send` refuses: whoever does not wait for `ready` gets no more memory. */
+const pendingBytesMax = 256 * 1024 * 1024
+/** A bug of the relay that a batch brings about every time must not hold up the producer for ever. */
+const internalErrorsMax = 5
+/** Fields of a PUBLISH beside the messages. */
+const publishFieldsBytesMax = 1024
+
+export interface ProducerDeps {
+  readonly session: ClientSession
+  readonly clock: Clock
+  readonly random: Random
+  readonly window: PublishWindow
+}
+
+export class Producer<T> implements SessionParticipant, TurnParticipant, WindowUser, BatchOwner {
+  readonly #deps: ProducerDeps
+  readonly #topic: string
+  readonly #codec: Codec<T>
+  #producerId: ProducerId
+  #producerEpoch = 0
+  #sequenceNext = 0
+  readonly #writer = new ByteWriter(1024)
+  readonly #scratch = new ByteWriter(256)
+  /** One object for the headers of every message. */
+  readonly #headers: { -readonly [K in keyof MessageHeaders]: MessageHeaders[K] | undefined } = {
+    tag: undefined, keys: undefined, messageGroup: undefined, properties: undefined, bornMs: 0,
+  }
+  #open: PublishBatch | undefined
+  #queued: PublishBatch[] = []
+  readonly #unanswered: PublishBatch[] = []
+  #pendingCount = 0
+  /** Of sealed batches. */
+  #pendingBytes = 0
+  #isTouched = false
+  #isUp = false
+  /** Set while the relay takes nothing for now. */
+  #cancelPause: CancelTimer | undefined
+  #end: PocketError | undefined
+  readonly #roomy = Promise.resolve()
+  #roomWaiters: { readonly resolve: () => void; readonly reject: (error: PocketError) => void }[] = []
+  #idleWaiters: (() => void)[] = []
+
+  constructor(deps: ProducerDeps, topic: string, codec: Codec<T>) {
+    this.#deps = deps
+    this.#topic = topic
+    this.#codec = codec
+    this.#producerId = producerIdToText(deps.random.bytes(8))
+    deps.session.join(this)
+  }
+
+  /** Messages sent and not answered, those that wait for their turn included. */
+  get inFlightCount(): number {
+    return this.#pendingCount
+  }
+
+  send(value: T, options?: SendOptions): Promise<SendReceipt> {
+    try {
+      this.#append(value, options)
+    } catch (cause) {
+      return Promise.reject(asSendError(cause))
+    }
+    const promise = new Promise<SendReceipt>(this.#enlist)
+    if (options?.signal !== undefined) this.#watch(options.signal, promise)
+    if (!this.#isTouched) {
+      this.#isTouched = true
+      this.#deps.session.touch(this)
+    }
+    return promise
+  }
+
+  ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#end !== undefined) return Promise.reject(this.#end)
+    if (this.#hasRoom(1)) return this.#roomy
+    if (signal?.aborted) return Promise.reject(abortError(signal))
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        resolve: () => {
+          stopListening()
+          resolve()
+        },
+        reject: (error: PocketError) => {
+          stopListening()
+          reject(error)
+        },
+      }
+      const stopListening = onAbort(signal, (error) => {
+        this.#roomWaiters = this.#roomWaiters.filter((other) => other !== waiter)
+        reject(error)
+      })
+      this.#roomWaiters.push(waiter)
+    })
+  }
+
+  /** No further `send`; resolves when all before it are answered. */
+  close(): Promise<void> {
+    this.#end ??= new PocketError('CLOSED', 'the client is closed')
+    for (const { reject } of this.#roomWaiters.splice(0)) reject(this.#end)
+    if (this.#pendingCount === 0) {
+      this.#deps.session.leave(this)
+      return Promise.resolve()
+    }
+    return new Promise((resolve) => this.#idleWaiters.push(resolve))
+  }
+
+  // ── gathering ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Writes a message behind the others of this turn. Throws where it may not be sent. */
+  #append(value: T, options: SendOptions | undefined): void {
+    if (this.#end !== undefined) throw this.#end
+    const headers = this.#headersOf(options)
+    const body = this.#codec.encode(value)
+    if (!(body instanceof Uint8Array)) {
+      throw new PocketError('BAD_ARGUMENT', `codec ${this.#codec.name} gave no bytes but ${typeof body}`)
+    }
+    checkMessage(headers, body.length, this.#deps.session.limits.bodyBytesMax)
+    if (this.#pendingBytes > pendingBytesMax) {
+      const text = `${this.#pendingBytes} bytes wait to be sent to '${this.#topic}'; wait for ready() between sends`
+      throw new PocketError('OVERLOADED', text)
+    }
+    const batch = this.#batchFor(headers.messageGroup !== undefined, body.length)
+    encodeMessage(this.#writer, this.#scratch, batch.messageCount, headers, body)
+  }
+
+  #headersOf(options: SendOptions | undefined): MessageHeaders {
+    const headers = this.#headers
+    headers.bornMs = this.#deps.clock.now()
+    headers.tag = options?.tag
+    headers.keys = options?.keys
+    headers.messageGroup = options?.messageGroup
+    headers.properties = undefined
+    if (options !== undefined) {
+      throwIfAborted(options.signal)
+      checkTexts(options)
+      if (options.properties !== undefined) headers.properties = propertiesOf(options.properties)
+    }
+    return headers as MessageHeaders
+  }
+
+  #batchFor(hasMessageGroup: boolean, bodySize: number): PublishBatch {
+    const open = this.#open
+    if (open !== undefined) {
+      const isFull = open.messageCount >= fixedLimits.batchMessageCountMax ||
+        this.#writer.length + bodySize > batchBytesAim
+      if (!isFull && open.hasMessageGroups === hasMessageGroup) return open
+      this.#seal()
+    }
+    this.#open = new PublishBatch(this, hasMessageGroup)
+    return this.#open
+  }
+
+  /** Runs inside `new Promise`, right after `#append`: one function for all messages. */
+  readonly #enlist = (resolve: ResolveSend, reject: RejectSend): void => {
+    this.#pendingCount++
+    must(this.#open, 'a message was appended').enlist(resolve, reject)
+  }
+
+  #watch(signal: AbortSignal, promise: Promise<SendReceipt>): void {
+    const batch = must(this.#open, 'a message was appended')
+    const index = batch.messageCount - 1
+    const stopListening = onAbort(signal, (error) => batch.giveUp(index, error))
+    promise.then(stopListening, stopListening)
+  }
+
+  #seal(): void {
+    const open = this.#open
+    if (open === undefined) return
+    open.seal(this.#writer.finish())
+    this.#pendingBytes += open.byteCount
+    this.#queued.push(open)
+    this.#open = undefined
+  }
+
+  turnEnded(): void {
+    this.#isTouched = false
+    this.#seal()
+    this.pump()
+  }
+
+  // ── sending ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Sends what is queued, as far as there is room. */
+  pump(): void {
+    const { session, window } = this.#deps
+    if (!this.#isUp || this.#cancelPause !== undefined || session.isDraining) return
+    const { batchMessageCountMax, frameBytesMax } = session.limits
+    let batch = this.#queued[0]
+    while (batch !== undefined && window.take(batch.byteCount, this)) {
+      this.#queued.shift()
+      const parts = batch.fitted(batchMessageCountMax, frameBytesMax - publishFieldsBytesMax)
+      this.#replaced(batch, parts)
+      for (const part of parts) {
+        this.#place(part)
+        this.#unanswered.push(part)
+        this.#publish(part)
+      }
+      batch = this.#queued[0]
+    }
+  }
+
+  /** What was taken apart, or has lost messages that were given up, counts as its parts do. */
+  #replaced(batch: PublishBatch, parts: readonly PublishBatch[]): void {
+    if (parts[0] === batch) return
+    let byteCount = 0
+    let messageCount = 0
+    for (const part of parts) {
+      byteCount += part.byteCount
+      messageCount += part.messageCount
+    }
+    this.#pendingCount -= batch.messageCount - messageCount
+    this.#pendingBytes -= batch.byteCount - byteCount
+    this.#deps.window.give(batch.byteCount - byteCount)
+    this.#settled()
+  }
+
+  /** Gives a batch its place in the producer's sequence. */
+  #place(batch: PublishBatch): void {
+    batch.place = {
+      producerId: this.#producerId,
+      producerEpoch: this.#producerEpoch,
+      baseSequence: this.#sequenceNext,
+    }
+    this.#sequenceNext += batch.messageCount
+  }
+
+  #publish(batch: PublishBatch): void {
+    const { session } = this.#deps
+    const { messageCount, messages } = batch
+    const { producerId, producerEpoch, baseSequence } = must(batch.place, 'a batch has its place before it is sent')
+    if (batch.requestId !== 0) session.forgetRequest(batch.requestId)
+    batch.requestId = session.openRequest(batch)
+    batch.outcome = undefined
+    session.send('PUBLISH', {
+      requestId: batch.requestId,
+      topic: this.#topic,
+      producerId: producerIdToBytes(producerId),
+      producerEpoch,
+      baseSequence,
+      messageCount,
+      messages: noBytes,
+    }, messages)
+  }
+
+  /** Sends again what has no answer, or was refused because of what stands before it. */
+  #publishAgain(): void {
+    for (const batch of this.#unanswered) {
+      if (batch.outcome === undefined || batch.outcome instanceof PocketError) this.#publish(batch)
+    }
+  }
+
+  linked(): void {
+    this.#isUp = true
+    this.#publishAgain()
+    this.pump()
+  }
+
+  unlinked(): void {
+    this.#isUp = false
+    this.#cancelPause?.()
+    this.#cancelPause = undefined
+    for (const batch of this.#unanswered) batch.requestId = 0
+  }
+
+  ended(error: PocketError): void {
+    this.#isUp = false
+    this.#end ??= error
+    this.#cancelPause?.()
+    this.#seal()
+    const batches = [...this.#unanswered.splice(0), ...this.#queued.splice(0)]
+    for (const batch of batches) batch.rejectAll(error)
+    this.#pendingCount = 0
+    this.#pendingBytes = 0
+    for (const { reject } of this.#roomWaiters.splice(0)) reject(error)
+    this.#settled()
+  }
+
+  // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  batchAnswered(batch: PublishBatch, answer: AnswerFrame | PocketError): void {
+    batch.requestId = 0
+    const isRight = answer instanceof PocketError || answer.name === 'PUBLISHED'
+    batch.outcome = isRight ? answer : new PocketError('BAD_FRAME', `PUBLISH was answered with ${answer.name}`)
+    this.#settleInOrder()
+  }
+
+  /** A refusal is judged when all before it are answered: then everything behind it is known not to be stored. */
+  #settleInOrder(): void {
+    while (this.#cancelPause === undefined) {
+      const head = this.#unanswered[0]
+      const outcome = head?.outcome
+      if (head === undefined || outcome === undefined) break
+      if (outcome instanceof PocketError) this.#refused(head, outcome)
+      else {
+        this.#remove(head)
+        head.resolveAll(outcome)
+      }
+    }
+    this.#settled()
+  }
+
+  /** The first of the unanswered was refused. */
+  #refused(head: PublishBatch, error: PocketError): void {
+    const { code, retryable } = error
+    if (retryable && (code !== 'INTERNAL' || head.refusalCount < internalErrorsMax)) return this.#pause(head, error)
+    const isForgotten = code === 'PRODUCER_UNKNOWN' || code === 'SEQUENCE_GAP'
+    if (isForgotten && must(head.place, 'it was sent').baseSequence > 0) {
+      // The relay has lost the producer's state, or messages it had acknowledged. This batch is not there.
+      return this.#renumber()
+    }
+    this.#remove(head)
+    head.rejectAll(error)
+    if (code === 'PRODUCER_FENCED') this.#producerId = producerIdToText(this.#deps.random.bytes(8))
+    this.#renumber()
+  }
+
+  /** The relay takes nothing for now. What was sent behind it is refused as well, for the gap. */
+  #pause(head: PublishBatch, error: PocketError): void {
+    const { clock, random } = this.#deps
+    const delayMs = (error.retryAfterMs ?? 0) + backoffDelayMs(++head.refusalCount, random)
+    this.#cancelPause = clock.setTimer(delayMs, () => {
+      this.#cancelPause = undefined
+      this.#publishAgain()
+      this.pump()
+    })
+  }
+
+  /** All that is not known to be stored goes again under the next epoch, where the relay expects sequence 0. */
+  #renumber(): void {
+    this.#producerEpoch++
+    this.#sequenceNext = 0
+    for (const batch of this.#unanswered) {
+      if (batch.outcome !== undefined && !(batch.outcome instanceof PocketError)) continue
+      this.#place(batch)
+      if (this.#isUp) this.#publish(batch)
+      else batch.outcome = undefined
+    }
+  }
+
+  #remove(head: PublishBatch): void {
+    this.#unanswered.shift()
+    this.#pendingCount -= head.messageCount
+    this.#pendingBytes -= head.byteCount
+    this.#deps.window.give(head.byteCount)
+  }
+
+  /** Fewer are pending than before. */
+  #settled(): void {
+    if (this.#roomWaiters.length > 0 && this.#hasRoom(0.75)) {
+      for (const { resolve } of this.#roomWaiters.splice(0)) resolve()
+    }
+    if (this.#pendingCount > 0) return
+    if (this.#end !== undefined) this.#deps.session.leave(this)
+    for (const resolve of this.#idleWaiters.splice(0)) resolve()
+  }
+
+  #hasRoom(share: number): boolean {
+    return this.#pendingCount < roomMessageCount * share &&
+      this.#pendingBytes + this.#writer.length < roomBytes * share
+  }
+}
+
+const noBytes = new Uint8Array(0)
+
+function asSendError(cause: unknown): PocketError {
+  if (cause instanceof PocketError) return cause
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new PocketError('BAD_ARGUMENT', `the message cannot be encoded: ${text}`, { cause })
+}
+
+/** Callers without types would otherwise send what can't be read. */
+function checkTexts({ tag, keys, messageGroup }: SendOptions): void {
+  for (const [what, text] of [['tag', tag], ['messageGroup', messageGroup]] as const) {
+    if (text !== undefined && typeof text !== 'string') throw new PocketError('BAD_ARGUMENT', `${what} is no text`)
+  }
+  if (keys !== undefined && !(Array.isArray(keys) && keys.every((key) => typeof key === 'string'))) {
+    throw new PocketError('BAD_ARGUMENT', 'keys are no list of texts')
+  }
+}
+
+function propertiesOf(properties: NonNullable<SendOptions['properties']>): ReadonlyMap<string, string> {
+  const entries = properties instanceof Map ? properties : new Map(Object.entries(properties))
+  for (const [name, value] of entries) {
+    if (typeof value !== 'string') throw new PocketError('BAD_ARGUMENT', `property '${String(name)}' is no text`)
+  }
+  return entries as ReadonlyMap<string, string>
+}

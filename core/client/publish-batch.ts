@@ -1,0 +1,141 @@
+// Messages of one producer that travel together: gathered during a turn, sealed into bytes, kept until they are
+// answered, so that they can be sent again as they were. Their promises are settled here, in message order.
+
+import { must } from '../assert.ts'
+import { ByteWriter } from '../bytes.ts'
+import type { PocketError } from '../errors.ts'
+import type { ProducerId } from '../model/message.ts'
+import type { FrameFields } from '../protocol/frames.ts'
+import { decodeMessage, encodeMessage } from '../record/message-codec.ts'
+import type { AnswerFrame, AnswerHandler } from '../session/requests.ts'
+import type { SendReceipt } from './api.ts'
+
+export type ResolveSend = (receipt: SendReceipt) => void
+export type RejectSend = (error: PocketError) => void
+
+export type BatchOutcome = FrameFields<'PUBLISHED'> | PocketError
+
+/** Who is told that a batch has its answer. */
+export interface BatchOwner {
+  batchAnswered(batch: PublishBatch, outcome: AnswerFrame | PocketError): void
+}
+
+export class PublishBatch implements AnswerHandler {
+  /** Whether its messages have a message group: a topic takes only the one kind, and refuses a batch as a whole. */
+  readonly hasMessageGroups: boolean
+  readonly #owner: BatchOwner
+  readonly #resolves: ResolveSend[] = []
+  readonly #rejects: RejectSend[] = []
+  /** Encoded messages, once sealed. */
+  messages: Uint8Array = noBytes
+  byteCount = 0
+  /** Undefined before it is sent for the first time; from then on its messages do not change. */
+  place: { readonly producerId: ProducerId; readonly producerEpoch: number; readonly baseSequence: number } | undefined
+  requestId = 0
+  /** Its answer, kept until those before it have theirs. */
+  outcome: BatchOutcome | undefined
+  refusalCount = 0
+  /** Indexes of messages whose senders gave up before it was sent. */
+  #dropped: Set<number> | undefined
+
+  constructor(owner: BatchOwner, hasMessageGroups: boolean) {
+    this.#owner = owner
+    this.hasMessageGroups = hasMessageGroups
+  }
+
+  /** Messages in it, those given up included. */
+  get messageCount(): number {
+    return this.#resolves.length
+  }
+
+  /** Adds the one who waits for the message that was written last. */
+  enlist(resolve: ResolveSend, reject: RejectSend): void {
+    this.#resolves.push(resolve)
+    this.#rejects.push(reject)
+  }
+
+  seal(messages: Uint8Array): void {
+    this.messages = messages
+    this.byteCount = messages.length
+  }
+
+  /** Its sender stops waiting; a message that was not sent yet never is. */
+  giveUp(index: number, error: PocketError): void {
+    this.#rejects[index]?.(error)
+    if (this.place !== undefined) return
+    this.#dropped ??= new Set()
+    this.#dropped.add(index)
+  }
+
+  /**
+   * It, or what it has to become before it can be sent: without the messages given up, in parts that keep to the
+   * relay's limits. Only before it is sent.
+   */
+  fitted(messageCountMax: number, byteCountMax: number): readonly PublishBatch[] {
+    const fits = this.messageCount <= messageCountMax && (this.byteCount <= byteCountMax || this.messageCount === 1)
+    if (fits && this.#dropped === undefined) return [this]
+    const parts: PublishBatch[] = []
+    const writer = new ByteWriter(Math.min(this.byteCount, byteCountMax) + 64)
+    const scratch = new ByteWriter()
+    let part: PublishBatch | undefined
+    const close = () => {
+      if (part === undefined) return
+      part.seal(writer.finish())
+      parts.push(part)
+      part = undefined
+    }
+    let position = 0
+    for (let index = 0; index < this.messageCount; index++) {
+      const { headers, body } = decodeMessage(this.messages, position)
+      position = body.byteOffset - this.messages.byteOffset + body.length
+      if (this.#dropped?.has(index)) continue
+      const isFull = part !== undefined &&
+        (part.messageCount >= messageCountMax || writer.length + body.length + headersBytesMax > byteCountMax)
+      if (isFull) close()
+      part ??= new PublishBatch(this.#owner, this.hasMessageGroups)
+      encodeMessage(writer, scratch, part.messageCount, headers, body)
+      part.enlist(this.#resolves[index] as ResolveSend, this.#rejects[index] as RejectSend)
+    }
+    close()
+    return parts
+  }
+
+  // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  answered(frame: AnswerFrame): void {
+    this.#owner.batchAnswered(this, frame)
+  }
+
+  refused(error: PocketError): void {
+    this.#owner.batchAnswered(this, error)
+  }
+
+  /** Tells each sender where its message is. */
+  resolveAll({ segments, duplicate }: FrameFields<'PUBLISHED'>): void {
+    const { producerId, producerEpoch, baseSequence } = must(this.place, 'only a batch that was sent is answered')
+    const prefix = `${producerId}-${producerEpoch}-`
+    const resolves = this.#resolves
+    let index = 0
+    for (const { queueId, epoch, offset, count } of segments) {
+      const end = Math.min(resolves.length, index + count)
+      for (let at = offset; index < end; at++, index++) {
+        const resolve = resolves[index] as ResolveSend
+        resolve({ messageId: prefix + (baseSequence + index), queueId, offset: at, epoch, duplicate })
+      }
+    }
+    // A duplicate whose place is not known any more.
+    for (; index < resolves.length; index++) {
+      const resolve = resolves[index] as ResolveSend
+      const messageId = prefix + (baseSequence + index)
+      resolve({ messageId, queueId: undefined, offset: undefined, epoch: undefined, duplicate })
+    }
+  }
+
+  rejectAll(error: PocketError): void {
+    for (const reject of this.#rejects) reject(error)
+  }
+}
+
+/** More than tag, keys, group and properties of one message take. */
+const headersBytesMax = 24 * 1024
+const noBytes = new Uint8Array(0)

@@ -1,0 +1,40 @@
+// The door of core: the client and the broker for hosts of every platform, and the ports they have to fill.
+
+// The client.
+export type {
+  Admin, Client, ClientEvents, ClientOptions, Codec, ConsumeOptions, Duration, From, GapEvent, GroupDetail,
+  GroupSettings, LinkState, Message, PullConsumer, PullOptions, PushConsumer, ReceiverOptions, SendOptions,
+  SendReceipt, SimpleConsumer, SubscriptionOptions, Topic, TopicDetail, TopicInfo, TopicSettings,
+} from './client/api.ts'
+export { type ClientDeps, createClient } from './client/client.ts'
+export { bytes, json, text } from './client/codec.ts'
+export { durationToMs } from './client/duration.ts'
+
+// The words both sides share.
+export { type ErrorCode, errorCodes, PocketError, type PocketErrorOptions, type RetryAdvice } from './errors.ts'
+export { checkLimits, defaultLimits, fixedLimits, type Limits, retryScheduleMs } from './limits.ts'
+export { type CloseCodeName, closeCodes, isReconnectable } from './model/close-codes.ts'
+export { type MessageId, type MessageIdParts, parseMessageId } from './model/message.ts'
+export { deadLetterTopicOf } from './model/names.ts'
+export type { Position } from './model/position.ts'
+export type { ConsumeMode, GroupConfig, MessageType, TopicConfig } from './model/topic.ts'
+export { protocolVersion, subprotocol } from './protocol/frames.ts'
+
+// What the world must give.
+export type { CancelTimer, Clock } from './ports/clock.ts'
+export { type Log, type LogFields, silentLog } from './ports/log.ts'
+export type { Random } from './ports/random.ts'
+export type {
+  CommitOutcome, ReadOutcome, Store, StoreEntry, StoreRange, StoreSpace, StoreWrite,
+} from './ports/store.ts'
+export type { Connection, ConnectionHandler, Dialler } from './ports/transport.ts'
+
+// The broker, its sessions, and what runs without a platform.
+export { Broker, type BrokerDeps } from './broker/broker.ts'
+export type { BrokerCounters, BrokerStats, GroupStats, Histogram, TopicStats } from './broker/stats.ts'
+export { type Authenticate, authenticateAnybody, type AuthInfo, type Principal, superuser } from './session/auth.ts'
+export { FlushQueue } from './session/flush-queue.ts'
+export { createInProcessListener, type InProcessListener, type InProcessOptions } from './session/in-process-transport.ts'
+export { ServerSession, type ServerSessionDeps } from './session/server-session.ts'
+export { SessionCounters } from './session/session-counters.ts'
+export { createMemoryStore, type MemoryStoreOptions } from './storage/memory-store.ts'

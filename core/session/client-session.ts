@@ -1,0 +1,460 @@
+// A client's side of one logical connection, kept up by itself. It runs the link machine of link.ts over a dialler,
+// keeps requests and subscriptions apart, and sends the frames of a turn as one message. It knows no promise and no
+// message: producers and consumers join it and decide themselves what they send again on a new connection.
+//
+//   participants ──touch──> (defer) ──turnEnded──> outbox ──> connection ──> relay
+//   participants <──linked, unlinked, ended── link     sinks, handlers <──── connection <── relay
+
+import { must, unreachable } from '../assert.ts'
+import { textToBytes } from '../bytes.ts'
+import { errorCodeOf, PocketError, toPocketError } from '../errors.ts'
+import { defaultLimits, fixedLimits } from '../limits.ts'
+import { closeCodes } from '../model/close-codes.ts'
+import type { CancelTimer, Clock } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { Random } from '../ports/random.ts'
+import type { Connection, ConnectionHandler, Dialler } from '../ports/transport.ts'
+import { decodeDownstream, FrameOutbox } from '../protocol/codec.ts'
+import { type DownstreamFrame, type FrameFields, protocolVersion, type UpstreamName } from '../protocol/frames.ts'
+import { producerIdToText } from '../record/record-batch.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { type ConnectReason, idleLink, type Link, type LinkEffect, type LinkEvent, stepLink } from './link.ts'
+import {
+  type AnswerHandler, type AnswerName, type CallName, type CallOptions, type CallOutcome, Calls, RequestTable,
+} from './requests.ts'
+
+export interface ClientSessionDeps {
+  readonly dialler: Dialler
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export type SessionState = 'connecting' | 'connected' | 'waiting' | 'closed'
+
+export interface ClientSessionOptions {
+  readonly clientName: string
+  readonly token: (context: { reason: ConnectReason; signal: AbortSignal }) => string | Promise<string>
+  /** How long the first connection is tried for. */
+  readonly connectTimeoutMs: number
+  /** Called when the state changes. */
+  readonly changed: (state: SessionState, error: PocketError | undefined) => void
+}
+
+/** Has frames to send when a turn ends. */
+export interface TurnParticipant {
+  /** The turn in which `touch` was called is over: put frames into it. */
+  turnEnded(): void
+}
+
+/** Lives on the session: a producer, a consumer. */
+export interface SessionParticipant {
+  /** A connection is up: send again what needs it. */
+  linked(): void
+  /** The connection is gone: no answer to anything sent will come. */
+  unlinked(): void
+  /** There will be no connection any more. Called once, and last. */
+  ended(error: PocketError): void
+}
+
+/** Takes what comes for one subscription. A PocketError thrown says that the bytes make no sense. */
+export interface SubscriptionSink {
+  deliver(frame: FrameFields<'DELIVER'>): void
+  gap(frame: FrameFields<'GAP'>): void
+  revoked(error: PocketError): void
+}
+
+/** What the relay agreed to in WELCOME. */
+export type SessionLimits = Omit<FrameFields<'WELCOME'>, 'version' | 'relayId'>
+
+/** Room for the fields beside a payload; what may be larger than this is a payload. */
+const fieldsBytesMax = 64 * 1024
+
+export class ClientSession {
+  readonly #deps: ClientSessionDeps
+  readonly #options: ClientSessionOptions
+  readonly #clientId: string
+  #link: Link = idleLink
+  #state: SessionState = 'connecting'
+  readonly #events: LinkEvent[] = []
+  #isStepping = false
+  #cancelLinkTimer: CancelTimer | undefined
+  #cancelGiveUp: CancelTimer | undefined
+  #tokenAbort: AbortController | undefined
+  #connection: Connection | undefined
+  #dialCount = 0
+  #heartbeat: Heartbeat | undefined
+  #limits: SessionLimits = { ...defaultLimits, batchMessageCountMax: fixedLimits.batchMessageCountMax }
+  readonly #participants = new Set<SessionParticipant>()
+  readonly #sinks = new Map<number, SubscriptionSink>()
+  #subscriptionId = 0
+  readonly #requests = new RequestTable()
+  readonly #calls: Calls
+  readonly #outbox = new FrameOutbox()
+  #touched: TurnParticipant[] = []
+  #isTurnScheduled = false
+
+  constructor(deps: ClientSessionDeps, options: ClientSessionOptions) {
+    this.#deps = deps
+    this.#options = options
+    this.#clientId = producerIdToText(deps.random.bytes(8))
+    this.#calls = new Calls({
+      clock: deps.clock,
+      requests: this.#requests,
+      send: (name, fields) => this.send(name, fields),
+    })
+  }
+
+  get state(): SessionState {
+    return this.#state
+  }
+
+  /** Whether frames can be sent now. */
+  get isUp(): boolean {
+    return this.#state === 'connected'
+  }
+
+  /** The relay said that it stops: new work waits for the next connection. */
+  get isDraining(): boolean {
+    return this.#link.kind === 'draining'
+  }
+
+  /** Of the last WELCOME; the defaults before the first. */
+  get limits(): SessionLimits {
+    return this.#limits
+  }
+
+  start(): void {
+    this.#cancelGiveUp = this.#deps.clock.setTimer(this.#options.connectTimeoutMs, () => this.#dispatch({ kind: 'gave-up' }))
+    this.#dispatch({ kind: 'start' })
+  }
+
+  /** Ends the connection for good; `error` is why, as participants and waiting calls are told. Repeating it does nothing. */
+  close(error?: PocketError): void {
+    this.#dispatch({ kind: 'close', error })
+  }
+
+  /** From now on the participant is told of the link; `linked` is called at once if it is up, `ended` if it is over. */
+  join(participant: SessionParticipant): void {
+    if (this.#link.kind === 'closed') return participant.ended(endOf(this.#link))
+    this.#participants.add(participant)
+    if (this.isUp) participant.linked()
+  }
+
+  leave(participant: SessionParticipant): void {
+    this.#participants.delete(participant)
+  }
+
+  /** `participant.turnEnded` is called once, at the end of this turn, while frames can still go out with it. */
+  touch(participant: TurnParticipant): void {
+    this.#touched.push(participant)
+    this.#scheduleTurn()
+  }
+
+  /** A number for a subscription, and who takes what comes for it. It is kept over reconnects. */
+  openSubscription(sink: SubscriptionSink): number {
+    this.#sinks.set(++this.#subscriptionId, sink)
+    return this.#subscriptionId
+  }
+
+  closeSubscription(subscriptionId: number): void {
+    this.#sinks.delete(subscriptionId)
+  }
+
+  /** An id for a request; who opens one sends it before the turn ends. */
+  openRequest(handler: AnswerHandler): number {
+    return this.#requests.open(handler)
+  }
+
+  /** Takes the handler of a request away: its answer is dropped. */
+  forgetRequest(requestId: number): void {
+    this.#requests.forget(requestId)
+  }
+
+  /** A request that is bounded in time; see {@link Calls.start}. */
+  call<N extends CallName, A extends AnswerName>(
+    options: CallOptions<N, A>, done: (outcome: CallOutcome<A>) => void,
+  ): () => void {
+    return this.#calls.start(options, done)
+  }
+
+  /** Puts a frame into this turn's message. Without a connection it does nothing: `linked` is where to send again. */
+  send<N extends UpstreamName>(name: N, fields: FrameFields<N>, payload?: Uint8Array): void {
+    if (this.#connection === undefined) return
+    const outbox = this.#outbox
+    if (outbox.byteCount + (payload?.length ?? 0) + fieldsBytesMax > this.#limits.frameBytesMax) this.#flush()
+    outbox.add(name, fields, payload)
+    this.#scheduleTurn()
+  }
+
+  #scheduleTurn(): void {
+    if (this.#isTurnScheduled) return
+    this.#isTurnScheduled = true
+    this.#deps.clock.defer(this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isTurnScheduled = false
+    const touched = this.#touched
+    this.#touched = []
+    for (const participant of touched) participant.turnEnded()
+    this.#flush()
+  }
+
+  #flush(): void {
+    if (this.#outbox.isEmpty) return
+    const chunks = this.#outbox.take()
+    this.#connection?.send(chunks)
+    this.#heartbeat?.sent()
+  }
+
+  // ── the link ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Steps the machine. What effects bring about comes after them, in order. */
+  #dispatch(event: LinkEvent): void {
+    this.#events.push(event)
+    if (this.#isStepping) return
+    this.#isStepping = true
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#step(next)
+    } finally {
+      this.#isStepping = false
+    }
+  }
+
+  #step(event: LinkEvent): void {
+    const before = this.#link
+    const context = { nowMs: this.#deps.clock.monotonic(), random: this.#deps.random }
+    const { link, effects } = stepLink(before, event, context)
+    this.#link = link
+    if (link.kind !== before.kind) {
+      this.#cancelLinkTimer?.()
+      this.#cancelLinkTimer = undefined
+      this.#tokenAbort?.abort(new PocketError('ABORTED', 'the token is not waited for any more'))
+      this.#tokenAbort = undefined
+      this.#deps.log.debug(`link ${link.kind}`, 'error' in link && link.error ? { error: link.error.message } : {})
+    }
+    for (const effect of effects) this.#run(effect)
+    if (hasTransport(before) && !hasTransport(link)) this.#disconnected()
+    const state = stateOf(link)
+    const wasUp = this.#state === 'connected'
+    if (state === this.#state) return
+    this.#state = state
+    const error = link.kind === 'waiting' || link.kind === 'closed' ? link.error : undefined
+    if (wasUp) this.#unlinked()
+    this.#options.changed(state, error)
+    if (state === 'connected') this.#linked()
+    if (link.kind === 'closed') this.#ended(endOf(link))
+  }
+
+  #run(effect: LinkEffect): void {
+    switch (effect.kind) {
+      case 'fetch-token':
+        return this.#fetchToken(effect.reason)
+      case 'dial':
+        return this.#dial()
+      case 'hello':
+        return this.#hello(effect.token)
+      case 'arm':
+        this.#cancelLinkTimer = this.#deps.clock.setTimer(effect.delayMs, () => this.#dispatch({ kind: 'timer' }))
+        return
+      case 'drop':
+        this.#flush()
+        this.#connection?.close(effect.code, effect.reason)
+        return
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  #fetchToken(reason: ConnectReason): void {
+    const abort = new AbortController()
+    this.#tokenAbort = abort
+    const fetched = (token: string) => {
+      if (this.#tokenAbort !== abort) return
+      if (textToBytes(token).length <= fixedLimits.authTokenBytesMax) return this.#dispatch({ kind: 'token', token })
+      const text = `the token is over ${fixedLimits.authTokenBytesMax} bytes`
+      this.#dispatch({ kind: 'token-failed', error: new PocketError('BAD_ARGUMENT', text) })
+    }
+    const failed = (cause: unknown) => {
+      if (this.#tokenAbort !== abort) return
+      // Most often it could not be fetched, as the network is away for everyone.
+      const text = `no token: ${cause instanceof Error ? cause.message : String(cause)}`
+      const error = cause instanceof PocketError ? cause : new PocketError('CONNECTION_REFUSED', text, { cause })
+      this.#dispatch({ kind: 'token-failed', error })
+    }
+    try {
+      const token = this.#options.token({ reason, signal: abort.signal })
+      if (typeof token === 'string') fetched(token)
+      else token.then(fetched, failed)
+    } catch (cause) {
+      failed(cause)
+    }
+  }
+
+  #dial(): void {
+    const dial = ++this.#dialCount
+    const isCurrent = () => this.#connection !== undefined && dial === this.#dialCount
+    const handler: ConnectionHandler = {
+      opened: () => {
+        if (isCurrent()) this.#dispatch({ kind: 'opened' })
+      },
+      message: (bytes) => {
+        if (isCurrent()) this.#message(bytes, isCurrent)
+      },
+      closed: (code, reason) => {
+        if (isCurrent()) this.#dispatch({ kind: 'ended', code, reason })
+      },
+    }
+    this.#connection = this.#deps.dialler.dial(handler)
+  }
+
+  #hello(token: string): void {
+    const { min, max } = protocolVersion
+    const { clientName } = this.#options
+    this.send('HELLO', { versionMin: min, versionMax: max, clientId: this.#clientId, clientName, token })
+    this.#flush()
+  }
+
+  #disconnected(): void {
+    this.#connection = undefined
+    this.#heartbeat?.stop()
+    this.#heartbeat = undefined
+    this.#outbox.take()
+  }
+
+  #linked(): void {
+    this.#cancelGiveUp?.()
+    this.#heartbeat = new Heartbeat({
+      clock: this.#deps.clock,
+      heartbeatMs: this.#limits.heartbeatMs,
+      ping: () => this.send('PING', { nonce: Math.floor(this.#deps.random.next() * 0x1_0000_0000) }),
+      lost: () => {
+        const error = new PocketError('CONNECTION_LOST', `the relay was silent for ${2 * this.#limits.heartbeatMs} ms`)
+        this.#dispatch({ kind: 'broken', code: closeCodes.HEARTBEAT_LOST, error })
+      },
+    })
+    this.#calls.linked()
+    for (const participant of [...this.#participants]) participant.linked()
+  }
+
+  #unlinked(): void {
+    this.#requests.clear()
+    this.#calls.unlinked()
+    for (const participant of [...this.#participants]) participant.unlinked()
+  }
+
+  #ended(error: PocketError): void {
+    this.#cancelGiveUp?.()
+    const participants = [...this.#participants]
+    this.#participants.clear()
+    this.#sinks.clear()
+    this.#calls.ended(error)
+    for (const participant of participants) participant.ended(error)
+  }
+
+  // ── what the relay says ───────────────────────────────────────────────────────────────────────────────────────
+
+  #message(bytes: Uint8Array, isCurrent: () => boolean): void {
+    this.#heartbeat?.heard()
+    let frames: DownstreamFrame[]
+    try {
+      frames = []
+      decodeDownstream(bytes, (frame) => frames.push(frame))
+    } catch (cause) {
+      return this.#broken(toPocketError(cause))
+    }
+    for (const frame of frames) {
+      // A frame may have ended the connection it came by.
+      if (!isCurrent()) return
+      this.#frame(frame)
+    }
+  }
+
+  /** What a sink can't read was damaged on its way or before: another connection may bring it whole. */
+  #tell(subscriptionId: number, tell: (sink: SubscriptionSink) => void): void {
+    const sink = this.#sinks.get(subscriptionId)
+    if (sink === undefined) return
+    try {
+      tell(sink)
+    } catch (error) {
+      if (!(error instanceof PocketError)) throw error
+      this.#deps.log.error('a delivery is damaged', { error: error.message })
+      this.#dispatch({ kind: 'broken', code: closeCodes.INTERNAL, error })
+    }
+  }
+
+  #broken(error: PocketError): void {
+    const code = error.code === 'UNSUPPORTED_VERSION' ? closeCodes.UNSUPPORTED_VERSION : closeCodes.BAD_FRAME
+    this.#dispatch({ kind: 'broken', code, error })
+  }
+
+  #frame(frame: DownstreamFrame): void {
+    if (this.#link.kind === 'greeting' && frame.name !== 'WELCOME' && frame.name !== 'ERROR') {
+      return this.#broken(new PocketError('BAD_FRAME', `${frame.name} came before WELCOME`))
+    }
+    switch (frame.name) {
+      case 'DELIVER':
+        return this.#tell(frame.subscriptionId, (sink) => sink.deliver(frame))
+      case 'GAP':
+        return this.#tell(frame.subscriptionId, (sink) => sink.gap(frame))
+      case 'REVOKED': {
+        const error = new PocketError(errorCodeOf(frame.code), frame.message)
+        return this.#tell(frame.subscriptionId, (sink) => sink.revoked(error))
+      }
+      case 'ERROR':
+        return this.#error(frame)
+      case 'WELCOME':
+        return this.#welcome(frame)
+      case 'STOPPING':
+        return this.#dispatch({ kind: 'stopping', retryAfterMs: frame.retryAfterMs })
+      case 'PONG':
+        return
+      default:
+        return this.#requests.answer(frame)
+    }
+  }
+
+  #error({ requestId, code, retryAfterMs, message }: FrameFields<'ERROR'>): void {
+    const error = new PocketError(errorCodeOf(code), message, retryAfterMs > 0 ? { retryAfterMs } : {})
+    if (requestId === 0) this.#dispatch({ kind: 'refused', error })
+    else this.#requests.refuse(requestId, error)
+  }
+
+  #welcome(frame: FrameFields<'WELCOME'>): void {
+    if (this.#link.kind !== 'greeting') return this.#broken(new PocketError('BAD_FRAME', 'a second WELCOME'))
+    const { version, relayId, ...limits } = frame
+    if (version < protocolVersion.min || version > protocolVersion.max) {
+      return this.#broken(new PocketError('UNSUPPORTED_VERSION', `the relay answered with version ${version}`))
+    }
+    this.#limits = limits
+    this.#deps.log.debug('welcome', { relayId, version, peer: must(this.#connection, 'WELCOME came by it').peer })
+    this.#dispatch({ kind: 'welcomed' })
+  }
+}
+
+function hasTransport(link: Link): boolean {
+  return link.kind === 'dialling' || link.kind === 'greeting' || stateOf(link) === 'connected'
+}
+
+function stateOf(link: Link): SessionState {
+  switch (link.kind) {
+    case 'idle':
+    case 'authenticating':
+    case 'dialling':
+    case 'greeting':
+      return 'connecting'
+    case 'connected':
+    case 'draining':
+      return 'connected'
+    case 'waiting':
+    case 'closed':
+      return link.kind
+    default:
+      return unreachable(link)
+  }
+}
+
+function endOf(link: Extract<Link, { kind: 'closed' }>): PocketError {
+  return link.error ?? new PocketError('CLOSED', 'the client is closed')
+}

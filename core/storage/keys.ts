@@ -1,0 +1,196 @@
+// The map of the disk: every persisted key, with its value. Kinds are frozen: add, never reuse. Numbers in keys are
+// big-endian, so that byte order is number order.
+//
+//   1                                               store: format version, boot count
+//   2  topic name                                   topic: id, configuration (catalog.ts)
+//   3  group name                                   group: configuration (catalog.ts)
+//   4  topic id, queue id                           queue state: epoch, offsets, size (queue-state.ts)
+//   5  topic id, queue id, last offset              record batch (record/record-batch.ts); by last offset, so that one
+//                                                   forward read from any offset starts at the record that holds it
+//   6  topic id, queue id, group name               progress of a group in a queue (progress.ts)
+//   7  topic id, producer id                        idempotent producer: epoch, last sequence (producer-state.ts)
+//   8  producer id, epoch, last sequence, queue id  id index: a producer batch's place (message-index.ts)
+//   9  topic id, key hash, stored time, queue, offset  key index; no value
+//   10 topic id                                     a deleted topic whose data is not all gone yet
+
+import { textToBytes } from '../bytes.ts'
+
+const twoTo32 = 4_294_967_296
+
+export const keyKinds = {
+  store: 1,
+  topic: 2,
+  group: 3,
+  queueState: 4,
+  record: 5,
+  progress: 6,
+  producer: 7,
+  idIndex: 8,
+  keyIndex: 9,
+  deletedTopic: 10,
+} as const
+
+type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
+
+/** Writes big-endian numbers behind a kind. Byte by byte: a DataView costs more than a whole key. */
+class KeyWriter {
+  readonly bytes: Uint8Array
+  #position = 1
+
+  constructor(kind: KeyKind, size: number) {
+    this.bytes = new Uint8Array(1 + size)
+    this.bytes[0] = kind
+  }
+
+  u16(value: number): this {
+    this.bytes[this.#position++] = value >>> 8
+    this.bytes[this.#position++] = value
+    return this
+  }
+
+  u32(value: number): this {
+    this.bytes[this.#position++] = value >>> 24
+    this.bytes[this.#position++] = value >>> 16
+    return this.u16(value)
+  }
+
+  u53(value: number): this {
+    return this.u32(Math.floor(value / twoTo32)).u32(value % twoTo32)
+  }
+
+  raw(bytes: Uint8Array): this {
+    this.bytes.set(bytes, this.#position)
+    this.#position += bytes.length
+    return this
+  }
+}
+
+export function storeKey(): Uint8Array {
+  return new KeyWriter(keyKinds.store, 0).bytes
+}
+
+export function topicKey(topic: string): Uint8Array {
+  return nameKey(keyKinds.topic, topic)
+}
+
+export function groupKey(group: string): Uint8Array {
+  return nameKey(keyKinds.group, group)
+}
+
+function nameKey(kind: KeyKind, name: string): Uint8Array {
+  const bytes = textToBytes(name)
+  return new KeyWriter(kind, bytes.length).raw(bytes).bytes
+}
+
+export function queueStateKey(topicId: number, queueId: number): Uint8Array {
+  return new KeyWriter(keyKinds.queueState, 6).u32(topicId).u16(queueId).bytes
+}
+
+export function recordKey(topicId: number, queueId: number, lastOffset: number): Uint8Array {
+  return new KeyWriter(keyKinds.record, 14).u32(topicId).u16(queueId).u53(lastOffset).bytes
+}
+
+export function progressKey(topicId: number, queueId: number, group: string): Uint8Array {
+  const name = textToBytes(group)
+  return new KeyWriter(keyKinds.progress, 6 + name.length).u32(topicId).u16(queueId).raw(name).bytes
+}
+
+export function producerKey(topicId: number, producerId: Uint8Array): Uint8Array {
+  return new KeyWriter(keyKinds.producer, 12).u32(topicId).raw(producerId).bytes
+}
+
+export function idIndexKey(
+  producerId: Uint8Array, producerEpoch: number, lastSequence: number, queueId: number,
+): Uint8Array {
+  return new KeyWriter(keyKinds.idIndex, 22).raw(producerId).u32(producerEpoch).u53(lastSequence).u16(queueId).bytes
+}
+
+export function keyIndexKey(
+  topicId: number, keyHash: number, storedMs: number, queueId: number, offset: number,
+): Uint8Array {
+  return new KeyWriter(keyKinds.keyIndex, 26).u32(topicId).u32(keyHash).u53(storedMs).u16(queueId).u53(offset).bytes
+}
+
+export function deletedTopicKey(topicId: number): Uint8Array {
+  return new KeyWriter(keyKinds.deletedTopic, 4).u32(topicId).bytes
+}
+
+/** Every key of a kind: `[from, to)`. */
+export function kindRange(kind: KeyKind): { from: Uint8Array; to: Uint8Array } {
+  return { from: Uint8Array.of(kind), to: Uint8Array.of(kind + 1) }
+}
+
+/** Every key of a kind that begins with a topic's id. */
+export function topicRange(kind: KeyKind, topicId: number): { from: Uint8Array; to: Uint8Array } {
+  return { from: new KeyWriter(kind, 4).u32(topicId).bytes, to: afterPrefix(new KeyWriter(kind, 4).u32(topicId).bytes) }
+}
+
+/** Records of a queue that hold `offset` or later ones. */
+export function recordRange(topicId: number, queueId: number, offset: number): { from: Uint8Array; to: Uint8Array } {
+  const prefix = new KeyWriter(keyKinds.record, 6).u32(topicId).u16(queueId).bytes
+  return { from: recordKey(topicId, queueId, offset), to: afterPrefix(prefix) }
+}
+
+/** Batches of a producer's epoch that end at `sequence` or later. */
+export function idIndexRange(
+  producerId: Uint8Array, producerEpoch: number, sequence: number,
+): { from: Uint8Array; to: Uint8Array } {
+  const prefix = new KeyWriter(keyKinds.idIndex, 12).raw(producerId).u32(producerEpoch).bytes
+  return { from: idIndexKey(producerId, producerEpoch, sequence, 0), to: afterPrefix(prefix) }
+}
+
+/** Messages of a topic with a key's hash, stored in `[fromMs, toMs)`. */
+export function keyIndexRange(
+  topicId: number, keyHash: number, fromMs: number, toMs: number,
+): { from: Uint8Array; to: Uint8Array } {
+  return { from: keyIndexKey(topicId, keyHash, fromMs, 0, 0), to: keyIndexKey(topicId, keyHash, toMs, 0, 0) }
+}
+
+/** The first key after every key that begins with `prefix`. */
+function afterPrefix(prefix: Uint8Array): Uint8Array {
+  const next = prefix.slice()
+  for (let index = next.length - 1; index >= 0; index--) {
+    const byte = next[index] as number
+    if (byte < 0xff) {
+      next[index] = byte + 1
+      return next.subarray(0, index + 1)
+    }
+  }
+  return Uint8Array.of(0xff)
+}
+
+/** Reads the numbers of a key back, in the order they were written. */
+export class KeyReader {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #position = 1
+
+  constructor(key: Uint8Array) {
+    this.#bytes = key
+    this.#view = new DataView(key.buffer, key.byteOffset, key.byteLength)
+  }
+
+  u16(): number {
+    this.#position += 2
+    return this.#view.getUint16(this.#position - 2)
+  }
+
+  u32(): number {
+    this.#position += 4
+    return this.#view.getUint32(this.#position - 4)
+  }
+
+  u53(): number {
+    this.#position += 8
+    return this.#view.getUint32(this.#position - 8) * twoTo32 + this.#view.getUint32(this.#position - 4)
+  }
+
+  raw(count: number): Uint8Array {
+    this.#position += count
+    return this.#bytes.subarray(this.#position - count, this.#position)
+  }
+
+  rest(): Uint8Array {
+    return this.#bytes.subarray(this.#position)
+  }
+}

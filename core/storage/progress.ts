@@ -1,0 +1,137 @@
+// A group's progress in one queue as stored: a cursor and what lies behind it that is not consumed. Everything below
+// the cursor and not listed is consumed or was filtered out, so the size follows what is outstanding, never how far a
+// slow message lies back.
+
+import { type ByteWriter, copyBytes } from '../bytes.ts'
+import { openValue, sealValue } from './sealed.ts'
+
+const version = 1
+const outstandingCountMax = 1 << 20
+
+/** Messages `firstOffset…` held by a member. */
+export interface StoredLease {
+  readonly leaseId: number
+  /** Eight bytes. */
+  readonly memberId: Uint8Array
+  readonly attempt: number
+  /** Wall time. */
+  readonly deadlineMs: number
+  /** Runs of offsets still unconsumed. */
+  readonly runs: readonly OffsetRun[]
+}
+
+export interface OffsetRun {
+  readonly offset: number
+  readonly count: number
+  /** Hash of the message group, in FIFO topics, where a run is one message; else 0. */
+  readonly groupHash: number
+}
+
+/** A delivered message that waits for its next attempt, or one that is free to be delivered again at once. */
+export interface StoredWait {
+  readonly offset: number
+  readonly attempts: number
+  /** Wall time from which it may be delivered; 0 is at once. */
+  readonly visibleMs: number
+  /** As in {@link OffsetRun}. */
+  readonly groupHash: number
+}
+
+/** Messages never delivered, behind an earlier one of their message group. */
+export interface StoredLockQueue {
+  readonly groupHash: number
+  /** Ascending. */
+  readonly offsets: readonly number[]
+}
+
+export interface StoredProgress {
+  readonly epoch: number
+  /** Next offset never delivered. */
+  readonly cursor: number
+  readonly leases: readonly StoredLease[]
+  /** Ascending by offset. */
+  readonly waits: readonly StoredWait[]
+  readonly locked: readonly StoredLockQueue[]
+}
+
+export function encodeProgress(progress: StoredProgress, writer: ByteWriter): Uint8Array {
+  return sealValue(version, (w) => {
+    w.varint(progress.epoch)
+    w.varint(progress.cursor)
+    w.varint(progress.leases.length)
+    for (const lease of progress.leases) {
+      w.varint(lease.leaseId)
+      w.raw(lease.memberId)
+      w.varint(lease.attempt)
+      w.varint(lease.deadlineMs)
+      w.varint(lease.runs.length)
+      let next = 0
+      for (const run of lease.runs) {
+        w.varint(run.offset - next)
+        w.varint(run.count)
+        w.varint(run.groupHash)
+        next = run.offset + run.count
+      }
+    }
+    w.varint(progress.waits.length)
+    let previous = 0
+    for (const wait of progress.waits) {
+      w.varint(wait.offset - previous)
+      w.varint(wait.attempts)
+      w.varint(wait.visibleMs)
+      w.varint(wait.groupHash)
+      previous = wait.offset
+    }
+    w.varint(progress.locked.length)
+    for (const { groupHash, offsets } of progress.locked) {
+      w.u32(groupHash)
+      w.varint(offsets.length)
+      let before = 0
+      for (const offset of offsets) {
+        w.varint(offset - before)
+        before = offset
+      }
+    }
+  }, writer)
+}
+
+export function decodeProgress(bytes: Uint8Array): StoredProgress {
+  const reader = openValue(version, bytes)
+  const epoch = reader.varint()
+  const cursor = reader.varint()
+  const leases: StoredLease[] = []
+  for (let count = reader.count(outstandingCountMax); count > 0; count--) {
+    const leaseId = reader.varint()
+    const memberId = copyBytes(reader.raw(8))
+    const attempt = reader.varint()
+    const deadlineMs = reader.varint()
+    const runs: OffsetRun[] = []
+    let next = 0
+    for (let runCount = reader.count(outstandingCountMax); runCount > 0; runCount--) {
+      const offset = next + reader.varint()
+      const run = { offset, count: reader.varint(), groupHash: reader.varint() }
+      runs.push(run)
+      next = offset + run.count
+    }
+    leases.push({ leaseId, memberId, attempt, deadlineMs, runs })
+  }
+  const waits: StoredWait[] = []
+  let previous = 0
+  for (let count = reader.count(outstandingCountMax); count > 0; count--) {
+    const offset = previous + reader.varint()
+    waits.push({ offset, attempts: reader.varint(), visibleMs: reader.varint(), groupHash: reader.varint() })
+    previous = offset
+  }
+  const locked: StoredLockQueue[] = []
+  for (let count = reader.count(outstandingCountMax); count > 0; count--) {
+    const groupHash = reader.u32()
+    const offsets: number[] = []
+    let before = 0
+    for (let offsetCount = reader.count(outstandingCountMax); offsetCount > 0; offsetCount--) {
+      before += reader.varint()
+      offsets.push(before)
+    }
+    locked.push({ groupHash, offsets })
+  }
+  return { epoch, cursor, leases, waits, locked }
+}

@@ -1,0 +1,42 @@
+// Store reads as promises, for the cold paths: opening, queries, retention. The hot paths use the callbacks.
+
+import { PocketError } from '../errors.ts'
+import type { Store, StoreEntry, StoreRange, StoreWrite } from '../ports/store.ts'
+
+/** One range read; throws STORE_FAILED with the store's cause. */
+export function readRange(store: Store, range: StoreRange): Promise<readonly StoreEntry[]> {
+  return new Promise((resolve, reject) => {
+    store.read(range, (outcome) => {
+      if (outcome.kind === 'entries') resolve(outcome.entries)
+      else reject(new PocketError('STORE_FAILED', 'the store cannot be read', { cause: outcome.cause }))
+    })
+  })
+}
+
+/** Every entry of a range, in chunks, so that no read holds much at once. */
+export async function* readAll(
+  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number,
+): AsyncGenerator<StoreEntry> {
+  let from = range.from
+  for (;;) {
+    const entries = await readRange(store, { from, to: range.to, bytesMax: chunkBytes, countMax: 10_000 })
+    yield* entries
+    const last = entries.at(-1)
+    if (last === undefined) return
+    // The smallest key after `last.key` is the same with a zero byte behind it.
+    from = new Uint8Array(last.key.length + 1)
+    from.set(last.key)
+  }
+}
+
+/** One commit outside the broker's turns: only before the broker runs. Throws STORE_FAILED or STORE_FULL. */
+export function commitAlone(store: Store, writes: readonly StoreWrite[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    store.commit(writes, (outcome) => {
+      if (outcome.kind === 'durable') resolve()
+      else if (outcome.kind === 'not-written' && outcome.reason === 'full') {
+        reject(new PocketError('STORE_FULL', 'the store has no room', { cause: outcome.cause }))
+      } else reject(new PocketError('STORE_FAILED', 'the store cannot be written', { cause: outcome.cause }))
+    })
+  })
+}

@@ -1,0 +1,279 @@
+// Opening a store: reads everything but the messages, looks at each log's tail, and says what is damaged. It deletes
+// only a torn tail, which nobody was told of; whatever else is broken stays where it is and is reported, so that a
+// person can look at it. An epoch moves on only where messages were lost.
+
+import { bytesToText } from '../bytes.ts'
+import { PocketError } from '../errors.ts'
+import { fixedLimits } from '../limits.ts'
+import type { GroupConfig } from '../model/topic.ts'
+import type { Log } from '../ports/log.ts'
+import type { Random } from '../ports/random.ts'
+import type { Store, StoreWrite } from '../ports/store.ts'
+import { RecordBatch } from '../record/record-batch.ts'
+import {
+  decodeGroup, decodeProducerState, decodeQueueState, decodeStoreHeader, decodeTopic, encodeQueueState,
+  encodeStoreHeader, type ProducerState, type QueueState, type StoreHeader, type TopicRecord,
+} from './catalog.ts'
+import { KeyReader, keyKinds, kindRange, queueStateKey, recordRange, storeKey } from './keys.ts'
+import { decodeProgress, type StoredProgress } from './progress.ts'
+import { lastOffsetOf } from './queue-log.ts'
+import { commitAlone, readAll, readRange } from './reads.ts'
+
+/** The newest records of a queue that are checked at opening; the rest is checked when it is read. */
+const tailRecordsChecked = 8
+const scanChunkBytes = 1 << 20
+
+export interface Damage {
+  readonly what: string
+  readonly topic: string
+  readonly queueId: number
+  /** First and last offset lost, where it is messages. */
+  readonly fromOffset?: number
+  readonly toOffset?: number
+}
+
+export interface RecoveredTopic extends TopicRecord {
+  readonly name: string
+  readonly queues: readonly QueueState[]
+  readonly producers: { readonly producerId: Uint8Array; readonly state: ProducerState }[]
+  readonly progress: { readonly group: string; readonly queueId: number; readonly stored: StoredProgress }[]
+}
+
+export interface Recovered {
+  readonly header: StoreHeader
+  readonly topics: readonly RecoveredTopic[]
+  readonly groups: ReadonlyMap<string, GroupConfig>
+  /** Topics whose catalog entry is damaged: their names stay taken. */
+  readonly damagedTopics: ReadonlySet<string>
+  /** Deleted topics whose data is not all gone. */
+  readonly deletedTopicIds: readonly number[]
+  readonly damages: readonly Damage[]
+}
+
+/** A new log's epoch: random, so that no log of an earlier store, or of a deleted topic, has the same. */
+export function newEpoch(random: Random): number {
+  const bytes = random.bytes(4)
+  return (new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) || 1) >>> 0
+}
+
+export function nextEpoch(epoch: number): number {
+  return (epoch + 1) >>> 0 || 1
+}
+
+/** Whether `earlier` is the epoch that `epoch` went on from: offsets kept their meaning, some messages were lost. */
+export function isEpochBefore(earlier: number, epoch: number): boolean {
+  return nextEpoch(earlier) === epoch
+}
+
+export interface RecoveryDeps {
+  readonly store: Store
+  readonly random: Random
+  readonly log: Log
+}
+
+export async function recover(deps: RecoveryDeps): Promise<Recovered> {
+  return new Recovery(deps).run()
+}
+
+class Recovery {
+  readonly #store: Store
+  readonly #random: Random
+  readonly #log: Log
+  readonly #damages: Damage[] = []
+  readonly #writes: StoreWrite[] = []
+
+  constructor({ store, random, log }: RecoveryDeps) {
+    this.#store = store
+    this.#random = random
+    this.#log = log
+  }
+
+  async run(): Promise<Recovered> {
+    const damagedTopics = new Set<string>()
+    const topicsById = new Map<number, RecoveredTopic & { queues: QueueState[] }>()
+    for await (const { key, value } of this.#all(keyKinds.topic)) {
+      const name = bytesToText(key.subarray(1))
+      const record = this.#decode(() => decodeTopic(value), 'topic configuration', name)
+      if (record === undefined) damagedTopics.add(name)
+      else topicsById.set(record.topicId, { name, ...record, queues: [], producers: [], progress: [] })
+    }
+    const groups = new Map<string, GroupConfig>()
+    for await (const { key, value } of this.#all(keyKinds.group)) {
+      const name = bytesToText(key.subarray(1))
+      const config = this.#decode(() => decodeGroup(value), 'group configuration', name)
+      if (config !== undefined) groups.set(name, config)
+    }
+    await this.#readQueues(topicsById)
+    await this.#readProgress(topicsById)
+    await this.#readProducers(topicsById)
+    const deletedTopicIds: number[] = []
+    for await (const { key } of this.#all(keyKinds.deletedTopic)) deletedTopicIds.push(new KeyReader(key).u32())
+    const header = await this.#openHeader(topicsById.keys(), deletedTopicIds)
+    await commitAlone(this.#store, this.#writes)
+    return {
+      header,
+      topics: [...topicsById.values()],
+      groups,
+      damagedTopics,
+      deletedTopicIds,
+      damages: this.#damages,
+    }
+  }
+
+  #all(kind: (typeof keyKinds)[keyof typeof keyKinds]) {
+    return readAll(this.#store, kindRange(kind), scanChunkBytes)
+  }
+
+  async #openHeader(topicIds: Iterable<number>, deletedTopicIds: readonly number[]): Promise<StoreHeader> {
+    const [entry] = await readRange(this.#store, { ...kindRange(keyKinds.store), countMax: 1 })
+    const found = entry && this.#decode(() => decodeStoreHeader(entry.value), 'store header', '')
+    const topicIdNext = Math.max(0, ...topicIds, ...deletedTopicIds) + 1
+    const header = {
+      // Where the count is lost, a random high one keeps old receipts from fitting.
+      bootCount: found ? found.bootCount + 1 : entry ? 1 + (newEpoch(this.#random) % 1_000_000) : 1,
+      topicIdNext: Math.max(found?.topicIdNext ?? 1, topicIdNext),
+    }
+    this.#writes.push({ key: storeKey(), value: encodeStoreHeader(header) })
+    return header
+  }
+
+  async #readQueues(topicsById: ReadonlyMap<number, { name: string; config: { queueCount: number }; queues: QueueState[] }>) {
+    const states = new Map<string, QueueState>()
+    for await (const { key, value } of this.#all(keyKinds.queueState)) {
+      const reader = new KeyReader(key)
+      const topicId = reader.u32()
+      const queueId = reader.u16()
+      const topic = topicsById.get(topicId)?.name ?? ''
+      const state = this.#decode(() => decodeQueueState(value), 'queue state', topic, queueId)
+      if (state !== undefined) states.set(`${topicId}/${queueId}`, state)
+    }
+    for (const [topicId, topic] of topicsById) {
+      for (let queueId = 0; queueId < topic.config.queueCount; queueId++) {
+        const state = states.get(`${topicId}/${queueId}`)
+        topic.queues.push(await this.#recoverQueue(topic.name, topicId, queueId, state))
+      }
+    }
+  }
+
+  /** Holds a queue's tail against its state. */
+  async #recoverQueue(
+    topic: string, topicId: number, queueId: number, state: QueueState | undefined,
+  ): Promise<QueueState> {
+    const tail = await readRange(this.#store, {
+      ...recordRange(topicId, queueId, 0),
+      reverse: true,
+      countMax: tailRecordsChecked,
+    })
+    const known = state ?? (await this.#rebuildState(topicId, queueId))
+    let lost = state === undefined && tail.length > 0
+    let lastKept = -1
+    for (const { key, value } of tail) {
+      const lastOffset = lastOffsetOf(key)
+      if (lastOffset >= known.maxOffset) {
+        this.#log.info('torn-tail-cut', { topic, queueId, lastOffset })
+        this.#writes.push({ key, value: null })
+        continue
+      }
+      lastKept = Math.max(lastKept, lastOffset)
+      try {
+        RecordBatch.open(value)
+      } catch {
+        lost = true
+        this.#report({ what: 'record at the tail', topic, queueId, fromOffset: lastOffset, toOffset: lastOffset })
+      }
+    }
+    if (lastKept + 1 < known.maxOffset && known.minOffset < known.maxOffset) {
+      lost = true
+      const fromOffset = Math.max(known.minOffset, lastKept + 1)
+      this.#report({ what: 'messages missing at the tail', topic, queueId, fromOffset, toOffset: known.maxOffset - 1 })
+    }
+    const recovered = lost ? { ...known, epoch: nextEpoch(known.epoch) } : known
+    if (lost || state === undefined) {
+      this.#writes.push({ key: queueStateKey(topicId, queueId), value: encodeQueueState(recovered) })
+    }
+    return recovered
+  }
+
+  /** A queue's state out of its records, where the stored one is missing or damaged. */
+  async #rebuildState(topicId: number, queueId: number): Promise<QueueState> {
+    const range = recordRange(topicId, queueId, 0)
+    const fresh = { epoch: newEpoch(this.#random), minOffset: 0, maxOffset: 0, storedBytes: 0, lastStoredMs: 0 }
+    let first: RecordBatch | undefined
+    let last: RecordBatch | undefined
+    let storedBytes = 0
+    for await (const { value } of readAll(this.#store, range, scanChunkBytes)) {
+      storedBytes += value.length
+      try {
+        last = RecordBatch.open(value)
+        first ??= last
+      } catch {
+        // Counted when the queue is read; here only the ends matter.
+      }
+    }
+    if (first === undefined || last === undefined) return fresh
+    return {
+      epoch: last.epoch,
+      minOffset: first.baseOffset,
+      maxOffset: last.lastOffset + 1,
+      storedBytes,
+      lastStoredMs: last.storedMs,
+    }
+  }
+
+  async #readProgress(topicsById: ReadonlyMap<number, RecoveredTopic>) {
+    for await (const { key, value } of this.#all(keyKinds.progress)) {
+      const reader = new KeyReader(key)
+      const topic = topicsById.get(reader.u32())
+      const queueId = reader.u16()
+      const group = bytesToText(reader.rest())
+      const queue = topic?.queues[queueId]
+      if (topic === undefined || queue === undefined) continue
+      const stored = this.#decode(() => decodeProgress(value), `progress of group '${group}'`, topic.name, queueId)
+      const startOver: StoredProgress = { epoch: queue.epoch, cursor: queue.minOffset, leases: [], waits: [], locked: [] }
+      if (stored === undefined) topic.progress.push({ group, queueId, stored: startOver })
+      else if (stored.epoch === queue.epoch || isEpochBefore(stored.epoch, queue.epoch)) {
+        topic.progress.push({ group, queueId, stored: { ...stored, epoch: queue.epoch } })
+      } else {
+        this.#report({ what: `progress of group '${group}' is of another log`, topic: topic.name, queueId })
+        topic.progress.push({ group, queueId, stored: startOver })
+      }
+    }
+  }
+
+  async #readProducers(topicsById: ReadonlyMap<number, RecoveredTopic>) {
+    for await (const { key, value } of this.#all(keyKinds.producer)) {
+      const reader = new KeyReader(key)
+      const topic = topicsById.get(reader.u32())
+      if (topic === undefined) continue
+      const state = this.#decode(() => decodeProducerState(value), 'producer state', topic.name)
+      if (state !== undefined) topic.producers.push({ producerId: reader.raw(8), state })
+    }
+    for (const { producers } of topicsById.values()) producers.sort((left, right) => left.state.lastMs - right.state.lastMs)
+  }
+
+  /** The value, or undefined and a report where it is damaged. */
+  #decode<T>(decode: () => T, what: string, topic: string, queueId = 0): T | undefined {
+    try {
+      return decode()
+    } catch (error) {
+      if (!(error instanceof PocketError)) throw error
+      this.#report({ what, topic, queueId })
+      return undefined
+    }
+  }
+
+  #report(damage: Damage): void {
+    this.#damages.push(damage)
+    this.#log.error('damage-found', { ...damage })
+  }
+}
+
+/** A queue that holds nothing yet. */
+export function emptyQueueState(random: Random): QueueState {
+  return { epoch: newEpoch(random), minOffset: 0, maxOffset: 0, storedBytes: 0, lastStoredMs: 0 }
+}
+
+/** Offsets stay safe integers for longer than any disk lasts; a log that nears the end refuses more. */
+export function hasRoomFor(maxOffset: number, count: number): boolean {
+  return maxOffset + count <= fixedLimits.offsetMax
+}

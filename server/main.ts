@@ -1,0 +1,39 @@
+// The program `pocketmq`: puts its commands together and turns what they throw into exit codes. Wiring only.
+
+import { Command, CommanderError } from 'commander'
+import process from 'node:process'
+import { registerBenchCommand } from './cli/bench-command.ts'
+import { registerConsumeCommand } from './cli/consume-command.ts'
+import { exitCodes } from './cli/exit-codes.ts'
+import { registerGroupCommand } from './cli/group-command.ts'
+import { registerQueryCommand } from './cli/query-command.ts'
+import { registerSendCommand } from './cli/send-command.ts'
+import { registerServeCommand } from './cli/serve-command.ts'
+import { registerTopicCommand } from './cli/topic-command.ts'
+import { version } from './version.ts'
+
+const program = new Command('pocketmq')
+  .description('RocketMQ’s message model wherever JavaScript runs: a relay, and what talks to it')
+  .version(version, '--version', 'print the version')
+  .helpOption('--help', 'print this')
+  .exitOverride()
+  .configureOutput({
+    // One line, as every failure of the program is told.
+    outputError: (text, write) => write(text.replace(/^error: /, 'pocketmq: ')),
+  })
+
+registerServeCommand(program)
+registerTopicCommand(program)
+registerGroupCommand(program)
+registerSendCommand(program)
+registerConsumeCommand(program)
+registerQueryCommand(program)
+registerBenchCommand(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  // Commander has told what is wrong, or printed what was asked for.
+  process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+}

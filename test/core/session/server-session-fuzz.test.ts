@@ -1,0 +1,234 @@
+// Sessions over the real broker, fed with every frame there is, in any order and with any fields: plausible, arbitrary,
+// or cut and flipped bytes. Whatever comes, no bug is met, every request is answered at most once and under its own id,
+// and another client of the same relay is served as if nothing were.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Broker } from '../../../core/broker/broker.ts'
+import { ByteWriter, textToBytes } from '../../../core/bytes.ts'
+import { defaultLimits } from '../../../core/limits.ts'
+import type { Log } from '../../../core/ports/log.ts'
+import { encodeFrame } from '../../../core/protocol/codec.ts'
+import { encodeMessage } from '../../../core/record/message-codec.ts'
+import { authenticateAnybody } from '../../../core/session/auth.ts'
+import { FlushQueue } from '../../../core/session/flush-queue.ts'
+import { ServerSession } from '../../../core/session/server-session.ts'
+import { SessionCounters } from '../../../core/session/session-counters.ts'
+import { createMemoryStore } from '../../../core/storage/memory-store.ts'
+import { SimClock } from '../../sim/sim-clock.ts'
+import { createSimRandom } from '../../sim/sim-random.ts'
+import type { FrameName } from '../../../core/protocol/frames.ts'
+import { type AnyFields, encodeAny, frameSpecs } from '../../support/frames.ts'
+import { FakeConnection, hello, publish, subscribe } from './session-world.ts'
+
+const upstreamSpecs = frameSpecs.filter(({ direction, name }) => direction === 'upstream' && name !== 'HELLO')
+
+/** Values by which frames meet each other: names, numbers and batches that exist. */
+const plausible: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
+  topic: fc.constantFrom('orders', 'orders', '__proto__', '%DLQ%till', 'missing', 'bad name', ''),
+  group: fc.constantFrom('till', 'till', '__proto__', 'other', 'bad name'),
+  filter: fc.constantFrom('*', '*', 'paid', 'paid || ', ''),
+  subscriptionId: fc.nat(2),
+  queueId: fc.nat(2),
+  memberId: fc.constantFrom(new Uint8Array(8), new Uint8Array(8).fill(1)),
+  producerId: fc.constantFrom(new Uint8Array(8), new Uint8Array(8).fill(1)),
+  producerEpoch: fc.nat(1),
+  baseSequence: fc.nat(3),
+  messageCount: fc.constantFrom(0, 1, 2, 2, 100),
+  messages: fc.constantFrom(messagesOf(1), messagesOf(2), new Uint8Array(0), new Uint8Array([1, 2, 3])),
+  byteCount: fc.constantFrom(0, 1, 1_000_000),
+  ranges: fc.array(
+    fc.record({ queueId: fc.nat(2), leaseId: fc.nat(3).map((n) => 2 ** 32 + n), offset: fc.nat(3), count: fc.nat(3) }),
+    { maxLength: 4 },
+  ),
+  leaseMs: fc.constantFrom(0, 1_000, 60_000),
+  waitMs: fc.constantFrom(0, 10, 50_000),
+  messageCountMax: fc.constantFrom(0, 1, 100),
+  delayMs: fc.constantFrom(0, 10),
+  start: fc.constantFrom({ kind: 'earliest' }, { kind: 'latest' }, { kind: 'timestamp', timestampMs: 0 }),
+  to: fc.constantFrom({ kind: 'earliest' }, { kind: 'latest' }, { kind: 'position', position: { epoch: 1, offset: 1 } }),
+}
+
+function messagesOf(count: number): Uint8Array {
+  const writer = new ByteWriter()
+  const scratch = new ByteWriter()
+  for (let index = 0; index < count; index++) {
+    encodeMessage(writer, scratch, index, { tag: 'paid', bornMs: 1 }, textToBytes(`message ${index}`))
+  }
+  return writer.finish()
+}
+
+interface Sent {
+  readonly name: FrameName
+  readonly fields: AnyFields
+  readonly isRequest: boolean
+  /** How long nothing else happens then. */
+  readonly pauseMs: number
+}
+
+/** A frame with arbitrary fields, most of which are made plausible. A request gets its id when it is sent. */
+const someFrame: fc.Arbitrary<Sent> = fc.constantFrom(...upstreamSpecs).chain(({ name, someFields, form }) => {
+  const isRequest = form.fields.some((field) => field.name === 'requestId')
+  const overrides = form.fields.flatMap(({ name: field }) => {
+    const values = plausible[field]
+    return values === undefined ? [] : [[field, fc.option(values, { freq: 10, nil: undefined })] as const]
+  })
+  return fc.tuple(someFields, fc.record(Object.fromEntries(overrides)), fc.constantFrom(0, 0, 0, 1, 2_000)).map(
+    ([fields, grounded, pauseMs]): Sent => {
+      const chosen = Object.fromEntries(Object.entries(grounded).filter(([, value]) => value !== undefined))
+      return { name, fields: { ...fields, ...chosen }, isRequest, pauseMs }
+    },
+  )
+})
+
+interface Damage {
+  readonly at: number
+  readonly flip: number
+  readonly cutAt: number | undefined
+}
+
+/** One frame in sixty: damage mostly ends a connection. */
+const someDamage: fc.Arbitrary<Damage | undefined> = fc.oneof(
+  { weight: 60, arbitrary: fc.constant(undefined) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      at: fc.nat(60),
+      flip: fc.integer({ min: 1, max: 255 }),
+      cutAt: fc.option(fc.nat(40), { nil: undefined }),
+    }),
+  },
+)
+
+function damaged(bytes: Uint8Array, damage: Damage | undefined): Uint8Array {
+  if (damage === undefined) return bytes
+  const copy = bytes.slice(0, damage.cutAt)
+  const at = damage.at % Math.max(1, copy.length)
+  if (copy.length > 0) copy[at] = (copy[at] as number) ^ damage.flip
+  return copy
+}
+
+class FuzzWorld {
+  readonly clock = new SimClock()
+  readonly counters = new SessionCounters()
+  readonly errors: string[] = []
+  readonly #flushQueue = new FlushQueue(this.clock)
+  #broker: Broker | undefined
+
+  async open(): Promise<void> {
+    const { clock } = this
+    const opening = Broker.open({
+      clock,
+      store: createMemoryStore({ clock }),
+      random: createSimRandom(1),
+      log: this.log,
+      limits: { ...defaultLimits, queueCountDefault: 2 },
+      autoCreateTopics: false,
+      released: () => this.#flushQueue.flushAll(),
+      failed: (error) => this.errors.push(`the broker failed: ${error.message}`),
+    })
+    void opening.then((broker) => (this.#broker = broker))
+    while (this.#broker === undefined) await this.settle()
+  }
+
+  get log(): Log {
+    return {
+      error: (event, fields) => this.errors.push(`${event} ${JSON.stringify(fields)}`),
+      info() {},
+      debug() {},
+    }
+  }
+
+  connect(): { connection: FakeConnection; session: ServerSession } {
+    const connection = new FakeConnection()
+    const { clock, counters, log } = this
+    const session = new ServerSession(connection, {
+      clock, counters, log,
+      broker: this.#broker as Broker,
+      limits: defaultLimits,
+      relayId: 'relay',
+      authenticate: authenticateAnybody,
+      flushQueue: this.#flushQueue,
+      ended: () => {},
+    })
+    return { connection, session }
+  }
+
+  /** Runs what is ready; queries and starts by time go through promises. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 4; round++) {
+      this.clock.runUntilIdle()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
+
+const createOrders = encodeFrame('CREATE_TOPIC', {
+  requestId: 1, topic: 'orders',
+  options: { queueCount: 2, messageType: 'NORMAL', retentionMs: undefined, retentionBytes: undefined },
+})
+
+test('sessions meet no bug, answer once, and leave others alone, whatever a client sends', async () => {
+  const names = new Map<string, number>()
+  await fc.assert(fc.asyncProperty(
+    fc.array(fc.tuple(someFrame, someDamage), { minLength: 1, maxLength: 40, size: 'max' }),
+    async (steps) => {
+      const world = new FuzzWorld()
+      await world.open()
+      const good = world.connect()
+      good.session.message(hello())
+      good.session.message(createOrders)
+      await world.settle()
+      const bad = world.connect()
+      bad.session.message(hello())
+      bad.session.message(subscribe({ requestId: 1, subscriptionId: 1 }))
+      bad.session.message(encodeFrame('CREDIT', { subscriptionId: 1, messageCount: 1_000, byteCount: 1_000_000 }))
+      const requestIds = new Set([1])
+      for (const [index, [frame, damage]] of steps.entries()) {
+        const { name, fields, isRequest, pauseMs } = frame
+        const requestId = index + 2
+        if (isRequest) requestIds.add(requestId)
+        bad.session.message(damaged(encodeAny(name, isRequest ? { ...fields, requestId } : fields), damage))
+        if (pauseMs > 0) {
+          await world.settle()
+          world.clock.advance(pauseMs)
+        }
+      }
+      await world.settle()
+      // Every wait is over by then, and so is every lease and retry of the first rounds.
+      for (let count = 0; count < 5; count++) {
+        world.clock.advance(15_000)
+        bad.session.message(encodeFrame('PING', { nonce: count }))
+        good.session.message(encodeFrame('PING', { nonce: count }))
+        await world.settle()
+      }
+      const isEnded = bad.connection.ending !== undefined
+
+      const answers = bad.connection.frames.flatMap((answer) => ('requestId' in answer ? [answer.requestId] : []))
+      const toRequests = answers.filter((requestId) => requestId !== 0)
+      expect(new Set(toRequests).size, 'a request was answered twice').toBe(toRequests.length)
+      // Damage may turn one request into another, whose id we don't know.
+      if (steps.every(([, damage]) => damage === undefined) && !isEnded) {
+        expect(toRequests.toSorted((left, right) => left - right)).toEqual([...requestIds])
+      }
+      expect(world.counters.crashes).toBe(0)
+      expect(world.errors).toEqual([])
+      for (const { name } of bad.connection.frames) names.set(name, (names.get(name) ?? 0) + 1)
+
+      const producerId = new Uint8Array(8).fill(9)
+      good.session.message(encodeFrame('CREATE_TOPIC', {
+        requestId: 2, topic: 'after',
+        options: { queueCount: 1, messageType: undefined, retentionMs: undefined, retentionBytes: undefined },
+      }))
+      good.session.message(publish({ requestId: 3, topic: 'after', producerId, messageCount: 2, messages: messagesOf(2) }))
+      await world.settle()
+      expect(good.connection.ending).toBeUndefined()
+      expect(good.connection.frames.slice(-2)).toMatchObject([
+        { name: 'TOPIC', requestId: 2 }, { name: 'PUBLISHED', requestId: 3, duplicate: false },
+      ])
+    },
+  ), { numRuns: 150, seed: 20_261_122 })
+  // The test proves nothing unless the frames were plausible enough to be answered.
+  const reached = ['PUBLISHED', 'SUBSCRIBED', 'DELIVER', 'DONE', 'RECEIVED', 'PULLED', 'MESSAGES', 'TOPIC', 'GROUP', 'ERROR']
+  expect([...names.keys()]).toEqual(expect.arrayContaining(reached))
+}, 120_000)
