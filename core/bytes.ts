@@ -8,6 +8,7 @@ import { PocketError } from './errors.ts'
 const textEncoder = new TextEncoder()
 // A byte order mark is a character like others: bytes that were text once are the same text again.
 const textDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const twoTo28 = 268_435_456
 const twoTo32 = 4_294_967_296
 /** Up to here a text is put together by hand, as calling the platform's decoder costs more than such a text. */
 const shortTextSizeMax = 24
@@ -80,12 +81,13 @@ function decodeText(bytes: Uint8Array): string {
 
 /** Bytes that a varint of `value` takes. */
 export function varintSize(value: number): number {
-  let size = 1
-  while (value >= 0x80) {
-    value = Math.floor(value / 0x80)
-    size++
-  }
-  return size
+  if (value < 0x80) return 1
+  if (value < 0x4000) return 2
+  if (value < 0x20_0000) return 3
+  if (value < twoTo28) return 4
+  if (value < 2 ** 35) return 5
+  if (value < 2 ** 42) return 6
+  return value < 2 ** 49 ? 7 : 8
 }
 
 /** Bytes of their own. Not `slice()`, which on Node's Buffers copies nothing and so pins the chunk of the socket. */
@@ -194,10 +196,14 @@ export class ByteWriter {
     const bytes = this.#bytes
     let end = this.#end
     if (!isSmall) {
-      while (value >= 0x8000_0000) {
-        bytes[end++] = (value % 0x80) | 0x80
-        value = Math.floor(value / 0x80)
-      }
+      // Four groups of seven bits at once: arithmetic on integers is several times faster than on floats.
+      const high = Math.floor(value / twoTo28)
+      const low = value - high * twoTo28
+      bytes[end++] = (low & 0x7f) | 0x80
+      bytes[end++] = ((low >>> 7) & 0x7f) | 0x80
+      bytes[end++] = ((low >>> 14) & 0x7f) | 0x80
+      bytes[end++] = (low >>> 21) | 0x80
+      value = high
     }
     while (value >= 0x80) {
       bytes[end++] = (value & 0x7f) | 0x80
@@ -275,9 +281,12 @@ export class ByteWriter {
     this.#end = this.#start + Math.min(length, this.length)
   }
 
-  /** A copy of what was written, in a buffer of its own; the writer starts again. */
+  /** What was written, from the beginning of a buffer that nobody else has; the writer starts again. */
   finish(): Uint8Array {
-    const written = this.#bytes.slice(this.#start, this.#end)
+    const bytes = this.#bytes
+    // A large buffer that is nearly full is not copied but let go.
+    const isLetGo = this.#isLarge && this.#start === 0 && this.#end * 4 >= bytes.length * 3
+    const written = isLetGo ? bytes.subarray(0, this.#end) : bytes.slice(this.#start, this.#end)
     this.#end = this.#start
     this.#slim(written.length)
     return written
@@ -294,9 +303,15 @@ export class ByteWriter {
     return written
   }
 
+  /** Whether the buffer is too large to keep while nothing is in it. */
+  get #isLarge(): boolean {
+    return this.#bytes.length > Math.max(this.#capacity, keptCapacityMax)
+  }
+
   #slim(length: number): void {
-    this.#expected = length
-    if (this.#bytes.length <= Math.max(this.#capacity, keptCapacityMax)) return
+    // An eighth more, so that what is a little longer still fits.
+    this.#expected = length + (length >>> 3)
+    if (!this.#isLarge) return
     this.#bytes = nothing
     this.#start = 0
     this.#end = 0

@@ -34,7 +34,9 @@ export { Broker, type BrokerDeps } from './broker/broker.ts'
 export type { BrokerCounters, BrokerStats, GroupStats, Histogram, TopicStats } from './broker/stats.ts'
 export { type Authenticate, authenticateAnybody, type AuthInfo, type Principal, superuser } from './session/auth.ts'
 export { FlushQueue } from './session/flush-queue.ts'
-export { createInProcessListener, type InProcessListener, type InProcessOptions } from './session/in-process-transport.ts'
+export {
+  createInProcessListener, type InProcessListener, type InProcessOptions,
+} from './session/in-process-transport.ts'
 export { ServerSession, type ServerSessionDeps } from './session/server-session.ts'
 export { SessionCounters } from './session/session-counters.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './storage/memory-store.ts'

@@ -183,6 +183,10 @@ export function checkLimits(limits: Limits): void {
     limits.queueCountDefault >= 1 && limits.queueCountDefault <= fixedLimits.queueCountMax,
     `queueCountDefault must be 1 to ${fixedLimits.queueCountMax}`,
   )
+  // A record is at least one batch, and the progress of a group in a queue is one value; stores take 16 MiB.
+  assert(limits.frameBytesMax <= 15 * mebibyte, 'frameBytesMax must be at most 15 MiB')
+  assert(limits.recordBytesMax <= 15 * mebibyte, 'recordBytesMax must be at most 15 MiB')
+  assert(limits.outstandingPerQueueMax <= 262_144, 'outstandingPerQueueMax must be at most 262144')
   assert(limits.attemptCountMax >= 1, 'attemptCountMax must be at least 1')
 }
 

@@ -26,9 +26,10 @@ export interface ConnectOptions extends ClientOptions {
 }
 
 /**
- * Connects to the relay at `url` (`ws:`, `wss:`, `http:` or `https:`). Resolves once it has let the client in; from then
- * on the connection is kept up until `close`. Rejects with a PocketError: CONNECTION_REFUSED when no relay answered within
- * `connectTimeout`, UNAUTHENTICATED and the like at once, ABORTED, or BAD_ARGUMENT for an address that is none.
+ * Connects to the relay at `url` (`ws:`, `wss:`, `http:` or `https:`). Resolves once it has let the client in; from
+ * then on the connection is kept up until `close`. Rejects with a PocketError: CONNECTION_REFUSED when no relay
+ * answered within `connectTimeout`, UNAUTHENTICATED and the like at once, ABORTED, or BAD_ARGUMENT for an address that
+ * is none.
  *
  * ```ts
  * await using client = await connect('ws://localhost:7650')

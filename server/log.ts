@@ -60,7 +60,9 @@ export function formatLine(time: Date, level: LogLevel, event: string, fields: L
 
 function formatValue(value: string | number | boolean | undefined): string {
   if (typeof value !== 'string') return String(value)
-  return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value)
+  if (/^[^\s"=\p{C}]+$/u.test(value)) return value
+  // A client chooses its name: what a terminal would obey is shown, not sent.
+  return JSON.stringify(value).replaceAll(/\p{C}/gu, (char) => `\\u{${(char.codePointAt(0) as number).toString(16)}}`)
 }
 
 function formatClock(time: Date): string {

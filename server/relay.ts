@@ -71,8 +71,8 @@ export class ListenError extends Error {
 const retryAfterMs = 500
 /** How long clients may go on settling what they hold after they were told. */
 const lingerMsMax = 250
-/** How long connections have to end after the store failed. */
-const failureCloseMs = 1_000
+/** How long each step of the end may take that depends on others: peers that shall close, a store that may hang. */
+const endMsMax = 1_000
 
 /**
  * Starts a relay; it is ready when the promise resolves. Rejects with {@link ListenError} where it cannot have its
@@ -126,6 +126,8 @@ class RunningRelay implements Relay {
   async start(): Promise<void> {
     const { host, port } = this.#config
     this.#port = await listen(this.#server, host, port)
+    // Without a listener, one connection that cannot be accepted (EMFILE) would end the process.
+    this.#server.on('error', (error) => this.#log.error('a connection could not be accepted', { error: error.message }))
     try {
       const broker = await this.#openBroker()
       this.#broker = broker
@@ -139,6 +141,7 @@ class RunningRelay implements Relay {
       })
       this.#acceptor = this.#createAcceptor(broker)
     } catch (error) {
+      this.#broker?.close()
       await this.#closeServer()
       await this.#closeOwnStore()
       throw error
@@ -242,7 +245,10 @@ class RunningRelay implements Relay {
     if (this.#sessions.size > 0) await sleep(Math.min(lingerMsMax, leftMs()))
     for (const session of this.#sessions) session.drain()
     const isDrained = await isDoneWithin(this.#broker?.drain() ?? Promise.resolve(), leftMs())
-    if (this.#hasFailed) return
+    if (this.#hasFailed) {
+      await this.ended
+      return
+    }
     if (!isDrained) this.#log.error('not all that was in hand could be finished in time', { drainMs })
     this.#endSessions('RELAY_STOPPING', 'the relay is stopping')
     await isDoneWithin(this.#acceptor?.close() ?? Promise.resolve(), Math.max(leftMs(), 100))
@@ -261,7 +267,7 @@ class RunningRelay implements Relay {
     this.#log.error(`the store failed and the relay stops; ${advice}`, { code, message, cause, dataFolder })
     this.#acceptor?.stopAccepting()
     this.#endSessions('STORE_FAILED', new PocketError('STORE_FAILED', 'the relay’s store failed', { retryAfterMs }))
-    await isDoneWithin(this.#acceptor?.close() ?? Promise.resolve(), failureCloseMs)
+    await isDoneWithin(this.#acceptor?.close() ?? Promise.resolve(), endMsMax)
     await this.#end(error)
   }
 
@@ -276,9 +282,10 @@ class RunningRelay implements Relay {
 
   async #end(error: PocketError | undefined): Promise<void> {
     this.#broker?.close()
-    await this.#closeServer()
+    // Peers that do not answer the close are cut off by the transport, later than anybody wants to wait here.
+    await isDoneWithin(this.#closeServer(), endMsMax)
     // A store that failed may never answer the commit that it was at.
-    await isDoneWithin(this.#closeOwnStore(), failureCloseMs)
+    await isDoneWithin(this.#closeOwnStore(), endMsMax)
     this.#resolveEnded(error)
   }
 

@@ -117,6 +117,7 @@ export class Admin {
       if (logs.length === 0) throw new PocketError('QUEUE_NOT_FOUND', `topic '${topic.name}' has no queue ${queueId}`)
       const starts = Promise.all(logs.map((log) => this.#queries.startOf(log, request.to)))
       this.#answering.whenFound(starts, answer, (offsets) => {
+        this.#registry.checkPresent(topic)
         const config = this.#registry.groupOrNew(request.group)
         const begins = topic.queues.map((log) => log.minOffset)
         const subscription = this.#registry.subscriptionOrNew(request.group, topic, begins)

@@ -11,7 +11,9 @@ import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { Store, StoreWrite } from '../ports/store.ts'
-import type { GroupDescription, GroupSummary, TopicDescription, TopicSummary } from '../protocol/frames.ts'
+import type {
+  GroupDescription, GroupSummary, PublishSegment, TopicDescription, TopicSummary,
+} from '../protocol/frames.ts'
 import { progressKey } from '../storage/keys.ts'
 import { MessageIndex } from '../storage/message-index.ts'
 import { encodeProgress } from '../storage/progress.ts'
@@ -86,9 +88,11 @@ export class Broker implements BrokerDoor {
   #awake = new Set<Dispatcher>()
   #progressed = new Map<GroupQueue, string>()
   #leaseIdNext: number
-  #sealedMs = 0
   #commitStartMs = 0
-  #isFull = false
+  #freeBytes = Infinity
+  /** What publishes may add: what the store last said is free, less the reserve, and less what was added since. */
+  #roomBytes = Infinity
+  #turnBytes = 0
   #isDraining = false
 
   /** Opens the store: reads all but the messages, checks the tails, reports damage. Throws STORE_FAILED or STORE_FULL. */
@@ -120,6 +124,7 @@ export class Broker implements BrokerDoor {
     this.#answering = new Answering(this.#turn)
     this.#deadLetters = new DeadLetters({
       clock, random, log,
+      timers: this.#timers,
       publish: (group, request) => this.#publishDeadLetter(group, request),
       readFailed: (error) => this.#failed(error),
     })
@@ -131,7 +136,15 @@ export class Broker implements BrokerDoor {
         attemptCountMax: limits.attemptCountMax,
         retryScheduleMs: deps.retryScheduleMs ?? retryScheduleMs,
       },
-      queueLogDeps: { store, limits, index, tailCache: this.#tailCache, damaged: (...found) => this.#damaged(...found) },
+      queueLogDeps: {
+        store, limits, index,
+        tailCache: this.#tailCache,
+        damaged: (...found) => this.#damaged(...found),
+        storeRead: (byteCount) => {
+          this.counters.storeReads++
+          this.counters.storeReadBytes += byteCount
+        },
+      },
       subscriptionDeps: {
         limits,
         turn: this.#turn,
@@ -160,6 +173,7 @@ export class Broker implements BrokerDoor {
       topicDeleted: (topic) => this.#topicDeleted(topic),
     })
     this.#registry.restore(recovered)
+    this.#askRoom()
     this.#housekeeping = new Housekeeping(recovered.deletedTopicIds, {
       store, clock, limits, log, index,
       timers: this.#timers,
@@ -213,12 +227,18 @@ export class Broker implements BrokerDoor {
   }
 
   #append(topic: Topic, request: PublishRequest, answer: Answer<PublishReceipt>): void {
-    if (this.#isFull) {
+    const { messageCount, messages: { length: byteCount } } = request
+    if (this.#roomBytes <= 0) {
       const retryAfterMs = storeFullRetryMs
       throw new PocketError('STORE_FULL', 'the relay’s store has no room for messages', { retryAfterMs })
     }
     const segments = this.#appendChecked(topic, request, this.#batches)
-    this.#turn.after(() => answer({ duplicate: false, storedMs: this.#sealedMs, segments }))
+    this.#roomBytes -= byteCount
+    this.#turnBytes += byteCount
+    this.counters.messagesIn += messageCount
+    this.counters.bytesIn += byteCount
+    this.counters.messageBytes.observe(byteCount / messageCount, messageCount)
+    this.#turn.after(() => answer({ duplicate: false, storedMs: storedMsOf(topic, segments), segments }))
   }
 
   #appendChecked(topic: Topic, request: PublishRequest, batches: BatchReader) {
@@ -266,6 +286,7 @@ export class Broker implements BrokerDoor {
       const known = topic.subscriptions.get(request.group)
       if (known !== undefined) return this.#join(topic, known, request, sink, answer)
       this.#answering.whenFound(this.#queries.startsOf(topic.queues, request.start), answer, (starts) => {
+        this.#registry.checkPresent(topic)
         this.#registry.groupOrNew(request.group)
         this.#join(topic, this.#registry.subscriptionOrNew(request.group, topic, starts), request, sink, answer)
       })
@@ -286,6 +307,7 @@ export class Broker implements BrokerDoor {
     const filter = parseTagFilter(request.filter)
     const known = new Map(request.positions.map(({ queueId, position }) => [queueId, position]))
     this.#answering.whenFound(this.#queries.startsOf(topic.queues, request.start), answer, (starts) => {
+      this.#registry.checkPresent(topic)
       const gaps: { log: QueueLog; expected: Position; offset: number }[] = []
       const places = topic.queues.map((log, index) => {
         const expected = known.get(log.queueId)
@@ -316,6 +338,7 @@ export class Broker implements BrokerDoor {
       const filter = parseTagFilter(request.filter)
       const begin = (offset: number, isGap: boolean) => {
         if (isCancelled) return
+        this.#registry.checkPresent(topic)
         pull = new Pull(log, offset, filter, request, answer, this.#readerDeps(topic))
         topic.pulls.add(pull)
         if (isGap) this.counters.gaps++
@@ -415,13 +438,13 @@ export class Broker implements BrokerDoor {
 
   #prepare(writes: StoreWrite[]): void {
     this.counters.turns++
-    const { clock, store, limits } = this.#deps
-    this.#isFull = store.space().freeBytes < limits.storeReserveBytes
-    this.#sealedMs = clock.now()
+    const { clock } = this.#deps
+    this.#askRoom()
+    const nowMs = clock.now()
     const dirtyTopics = this.#dirtyTopics
     this.#dirtyTopics = new Set()
     for (const topic of dirtyTopics) {
-      for (const log of topic.queues) log.seal(this.#sealedMs, writes)
+      for (const log of topic.queues) log.seal(nowMs, writes)
       topic.producers.seal()
       this.#wakeTopic(topic)
     }
@@ -445,6 +468,15 @@ export class Broker implements BrokerDoor {
     counters.commitWrites += writeCount
     counters.commitMs.observe(this.#deps.clock.monotonic() - this.#commitStartMs)
     this.#tailCache.committed()
+  }
+
+  /** The store's answer may be some seconds old: until it changes, what was added is counted here. */
+  #askRoom(): void {
+    const { store, limits } = this.#deps
+    const { freeBytes } = store.space()
+    if (freeBytes !== this.#freeBytes) this.#roomBytes = freeBytes - limits.storeReserveBytes - this.#turnBytes
+    this.#freeBytes = freeBytes
+    this.#turnBytes = 0
   }
 
   /** Nothing of a deleted topic is written any more; its data goes once the deletion is durable. */
@@ -509,4 +541,9 @@ export class Broker implements BrokerDoor {
     checkTopicName(name)
     return this.#registry.topicOrNew(name)
   }
+}
+
+/** When a batch was stored, for its receipt; where the wall clock went back, later than it says. */
+function storedMsOf(topic: Topic, [first]: readonly PublishSegment[]): number {
+  return topic.queues[first?.queueId ?? 0]?.lastStoredMs ?? 0
 }

@@ -11,7 +11,7 @@
 
 import { must } from '../assert.ts'
 import { PocketError } from '../errors.ts'
-import type { Limits } from '../limits.ts'
+import { fixedLimits, type Limits } from '../limits.ts'
 import type { TagFilter } from '../model/filter.ts'
 import type { Position } from '../model/position.ts'
 import type { GroupConfig } from '../model/topic.ts'
@@ -20,13 +20,15 @@ import { type RecordBatch, selectFromRecord } from '../record/record-batch.ts'
 import type { StoredLease, StoredLockQueue, StoredProgress, StoredWait } from '../storage/progress.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
 import type { Delivery } from './door.ts'
-import { Lease, type LeaseHolder } from './lease.ts'
+import { isAcked, Lease, type LeaseHolder, wentBack } from './lease.ts'
 import { LogCursor } from './log-cursor.ts'
 import type { BrokerCounters } from './stats.ts'
 import type { Timers, Wait } from './timers.ts'
 
 /** Looks at so many records before it lets others have their turn. */
 const recordsPerTakeMax = 64
+/** Looks at so many free messages for one whose record is in memory, while that of the first is fetched. */
+const freeLookedAtMax = 256
 /** Leases that ended by ack are remembered, so that an ack sent again after a lost answer is no error. */
 const finishedLeasesKept = 1024
 
@@ -93,6 +95,8 @@ export class GroupQueue {
   #leasedCount = 0
   #lockedCount = 0
   #fetching = false
+  /** Messages whose records are asked for, one record at a time. */
+  #reads: { readonly offset: number; readonly answer: (found: RecordBatch | Error) => void }[] = []
 
   constructor(log: QueueLog, isFifo: boolean, cursor: number, deps: GroupQueueDeps) {
     this.log = log
@@ -105,6 +109,11 @@ export class GroupQueue {
   /** Next offset never delivered. */
   get cursor(): number {
     return this.#cursor
+  }
+
+  /** Whether it waits for the store, and wakes its members when that has answered. */
+  get isReading(): boolean {
+    return this.#fetching || this.#logCursor.isReading
   }
 
   get inFlightCount(): number {
@@ -215,10 +224,12 @@ export class GroupQueue {
 
   /** A run of free messages from one record, of the same attempt, as one lease. */
   #takeFree(demand: Demand): Taken | undefined {
+    this.#dropGone()
     const free = this.#free
     let first = 0
     let record: RecordBatch | undefined
-    for (; first < free.length; first++) {
+    const lookedAtEnd = Math.min(free.length, freeLookedAtMax)
+    for (; first < lookedAtEnd; first++) {
       record = this.#recordOf(free[first] as FreeMessage)
       if (record !== undefined) break
     }
@@ -259,15 +270,43 @@ export class GroupQueue {
 
   /** The stored record that holds `offset`; a RangeError where it is gone. */
   readMessage(offset: number, answer: (found: RecordBatch | Error) => void): void {
-    this.log.readStored(offset, 1, (result) => {
-      if (result instanceof Error) return answer(result)
-      const record = result.records[0]
-      const isHeld = record !== undefined && record.baseOffset <= offset && offset <= record.lastOffset
-      answer(isHeld ? record : new RangeError(`offset ${offset} is gone`))
+    this.#reads.push({ offset, answer })
+    if (this.#reads.length === 1) this.#readNext()
+  }
+
+  /** One read serves all that wait for the same record: thousands of messages may end together. */
+  #readNext(): void {
+    const [next] = this.#reads
+    if (next === undefined) return
+    this.log.readStored(next.offset, 1, (result) => {
+      const record = result instanceof Error ? undefined : result.records[0]
+      const isHeld = (offset: number) => record !== undefined && record.baseOffset <= offset && offset <= record.lastOffset
+      const reads = this.#reads
+      let count = 1
+      while (count < reads.length && isHeld((reads[count] as { offset: number }).offset)) count++
+      const answered = reads.splice(0, count)
+      this.#readNext()
+      for (const { offset, answer } of answered) {
+        if (result instanceof Error) answer(result)
+        else answer(record !== undefined && isHeld(offset) ? record : new RangeError(`offset ${offset} is gone`))
+      }
     })
   }
 
-  /** A message that waited was deleted by retention or is damaged: it counts as consumed, and others may follow. */
+  /** Free messages that retention took away count as consumed. */
+  #dropGone(): void {
+    const free = this.#free
+    let count = 0
+    // What is unlocked on the way joins at the end, and may be gone too.
+    for (; count < free.length && (free[count] as FreeMessage).offset < this.log.minOffset; count++) {
+      this.#unlock((free[count] as FreeMessage).groupHash)
+    }
+    if (count === 0) return
+    free.splice(0, count)
+    this.#deps.progressed(this)
+  }
+
+  /** A message that waited is damaged, or was deleted meanwhile: it counts as consumed, and others may follow. */
   #forget(message: FreeMessage): void {
     const index = this.#free.indexOf(message)
     if (index < 0) return
@@ -283,24 +322,24 @@ export class GroupQueue {
     const lease = this.#leases.get(leaseId)
     if (lease === undefined) return this.#finished.has(leaseId)
     const unlock = this.isFifo ? (at: number) => this.#unlock(lease.groupHashOf(at)) : undefined
-    const settled = lease.settle(offset, count, unlock)
+    const settled = lease.settle(offset, count, unlock, isAcked)
     this.#deps.counters.ackedMessages += settled
     this.#settled(lease, settled)
     if (lease.remaining === 0 && !lease.wentBack) this.#remember(leaseId)
-    return settled > 0
+    return settled > 0 || lease.wasAcked(offset, count)
   }
 
   /**
-   * Given back. `delayMs` undefined takes the group's schedule; `counted` false makes the attempt not have been. False
-   * where nothing in the range is held under that lease.
+   * Given back. `delayMs` undefined takes the group's schedule; `counted` false makes the attempt not have been. Gives
+   * how many messages that were: 0 where nothing in the range is held under that lease.
    */
-  giveBack(leaseId: number, offset: number, count: number, delayMs: number | undefined, counted: boolean): boolean {
+  giveBack(leaseId: number, offset: number, count: number, delayMs: number | undefined, counted: boolean): number {
     const lease = this.#leases.get(leaseId)
-    if (lease === undefined) return false
-    lease.wentBack = true
-    const settled = lease.settle(offset, count, (at) => this.#again(lease, at, delayMs, counted))
+    if (lease === undefined) return 0
+    const settled = lease.settle(offset, count, (at) => this.#again(lease, at, delayMs, counted), wentBack)
+    if (settled > 0) lease.wentBack = true
     this.#settled(lease, settled)
-    return settled > 0
+    return settled
   }
 
   /** The lease ends `leaseMs` from now. It is one deadline for all its messages. */
@@ -319,14 +358,12 @@ export class GroupQueue {
     }
   }
 
-  /** Leases of a member, for a receive that is repeated. */
-  leasesOf(holder: LeaseHolder): Lease[] {
-    return [...this.#leases.values()].filter((lease) => lease.holder === holder)
-  }
-
-  /** The delivery of a lease over again: what is still held of it. Undefined while its record must be read first. */
-  redeliver(lease: Lease, answer: (delivery: Delivery | undefined) => void): void {
+  /** The delivery of a lease over again: what is still held of it; undefined where it has ended. */
+  redeliver(leaseId: number, answer: (delivery: Delivery | undefined) => void): void {
+    const lease = this.#leases.get(leaseId)
+    if (lease === undefined) return answer(undefined)
     const deliver = (record: RecordBatch) => {
+      if (!this.#leases.has(leaseId)) return answer(undefined)
       const indexes: number[] = []
       for (const run of lease.runs()) {
         for (let at = 0; at < run.count; at++) indexes.push(run.offset + at - record.baseOffset)
@@ -335,8 +372,18 @@ export class GroupQueue {
       answer(indexes.length === 0 ? undefined : this.#deliveryOf(lease, record, indexes, leaseMs))
     }
     const record = this.log.recordInMemory(lease.firstOffset)
-    if (record !== undefined) return deliver(record)
-    this.readMessage(lease.firstOffset, (found) => (found instanceof Error ? answer(undefined) : deliver(found)))
+    if (record !== undefined) deliver(record)
+    else this.readMessage(lease.firstOffset, (found) => (found instanceof Error ? answer(undefined) : deliver(found)))
+  }
+
+  /** Whether anything is held under that lease. */
+  isLeased(leaseId: number): boolean {
+    return this.#leases.has(leaseId)
+  }
+
+  /** Whether a message has had its last attempt and is not among the dead letters yet. */
+  isDead(offset: number): boolean {
+    return this.#retries.get(offset)?.visibleMs === 0
   }
 
   /** A dead letter is stored: the message is done with. */
@@ -459,21 +506,20 @@ export class GroupQueue {
         runs: lease.runs(),
       })
     }
-    const waits: StoredWait[] = []
-    for (const { offset, attempts, groupHash } of this.#free) waits.push({ offset, attempts, groupHash, visibleMs: 0 })
+    const waits = new WaitRuns(this.isFifo)
+    for (const { offset, attempts, groupHash } of this.#free) waits.add(offset, attempts, 0, groupHash)
     for (const [offset, { attempts, groupHash, visibleMs }] of this.#retries) {
-      waits.push({ offset, attempts, groupHash, visibleMs: visibleMs === 0 ? 0 : toWallMs(visibleMs) })
+      waits.add(offset, attempts, visibleMs === 0 ? 0 : toWallMs(visibleMs), groupHash)
     }
-    waits.sort((left, right) => left.offset - right.offset)
     const locked: StoredLockQueue[] = []
     for (const [groupHash, offsets] of this.#locks) if (offsets.length > 0) locked.push({ groupHash, offsets })
-    return { epoch: this.log.epoch, cursor: this.#cursor, leases, waits, locked }
+    return { epoch: this.log.epoch, cursor: this.#cursor, leases, waits: waits.sorted(), locked }
   }
 
   /** Goes on where a stored progress of the same epoch stood. `holderOf` gives the member, present again or not. */
   restore(stored: StoredProgress, holderOf: (memberId: Uint8Array) => LeaseHolder): void {
     if (stored.epoch !== this.log.epoch) throw new PocketError('OFFSET_OUT_OF_RANGE', 'progress of another epoch')
-    const { clock, config } = this.#deps
+    const { clock, limits } = this.#deps
     const nowMs = clock.now()
     this.#cursor = stored.cursor
     for (const { groupHash, offsets } of stored.locked) {
@@ -486,22 +532,49 @@ export class GroupQueue {
       this.#leasedCount += lease.remaining
       lease.holder.inFlightCount += lease.remaining
       if (this.isFifo) for (const run of kept.runs) this.#lockOf(run.groupHash)
-      this.#arm(lease, Math.max(0, kept.deadlineMs - nowMs))
+      // Never longer than was allowed to begin with: the wall clock may have gone back since.
+      this.#arm(lease, Math.min(Math.max(0, kept.deadlineMs - nowMs), limits.leaseMsMax))
     }
-    for (const { offset, attempts, groupHash, visibleMs } of stored.waits) {
-      if (this.isFifo) this.#lockOf(groupHash)
-      if (attempts >= config().attemptCountMax) {
-        this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, wait: undefined })
-        this.#deps.dead(this, offset, attempts)
-      } else if (visibleMs <= nowMs) {
-        this.#setFree({ offset, attempts, groupHash })
-      } else {
-        this.#waitForRetry(offset, attempts, groupHash, clock.monotonic() + visibleMs - nowMs)
-      }
+    for (const run of stored.waits) for (let at = 0; at < run.count; at++) this.#restoreWait(run.offset + at, run, nowMs)
+  }
+
+  #restoreWait(offset: number, { attempts, groupHash, visibleMs }: StoredWait, nowMs: number): void {
+    const { clock, config } = this.#deps
+    if (this.isFifo) this.#lockOf(groupHash)
+    if (attempts >= config().attemptCountMax) {
+      this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, wait: undefined })
+      this.#deps.dead(this, offset, attempts)
+    } else if (visibleMs <= nowMs) {
+      this.#setFree({ offset, attempts, groupHash })
+    } else {
+      const waitMs = Math.min(visibleMs - nowMs, fixedLimits.retryDelayMsMax)
+      this.#waitForRetry(offset, attempts, groupHash, clock.monotonic() + waitMs)
     }
   }
 
   #lockOf(groupHash: number): void {
     if (!this.#locks.has(groupHash)) this.#locks.set(groupHash, [])
+  }
+}
+
+/** Gathers messages that wait into runs: those of one lease mostly wait alike. */
+class WaitRuns {
+  readonly #isFifo: boolean
+  readonly #runs: { offset: number; count: number; attempts: number; visibleMs: number; groupHash: number }[] = []
+
+  constructor(isFifo: boolean) {
+    this.#isFifo = isFifo
+  }
+
+  add(offset: number, attempts: number, visibleMs: number, groupHash: number): void {
+    const last = this.#isFifo ? undefined : this.#runs.at(-1)
+    const isNext = last !== undefined && last.offset + last.count === offset && last.attempts === attempts &&
+      last.visibleMs === visibleMs
+    if (isNext) last.count++
+    else this.#runs.push({ offset, count: 1, attempts, visibleMs, groupHash })
+  }
+
+  sorted(): StoredWait[] {
+    return this.#runs.sort((left, right) => left.offset - right.offset)
   }
 }

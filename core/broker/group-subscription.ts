@@ -33,6 +33,13 @@ interface PendingReceive {
   readonly request: ReceiveRequest
   readonly answer: Answer<number>
   readonly wait: Wait
+  /** Its time is over: what the next dispatch finds is all it gets. */
+  isDue: boolean
+  /** It was due, and a queue waited for the store: it gets one dispatch more. */
+  isLast: boolean
+  /** Given so far, in this turn. */
+  messageCount: number
+  byteCount: number
 }
 
 /** A member, whether its connection lives or not. */
@@ -47,6 +54,8 @@ interface Member extends LeaseHolder {
   creditByteCount: number
   receive: PendingReceive | undefined
   lastAttemptId: number
+  /** What the last receive was given. */
+  lastReceived: { readonly queue: GroupQueue; readonly leaseId: number }[]
   grace: Wait | undefined
 }
 
@@ -103,8 +112,7 @@ export class GroupSubscription {
   /** Takes a member in, or back. Throws SUBSCRIPTION_CONFLICT where others of the group want another filter. */
   join(request: SubscribeRequest, filter: TagFilter, leaseMs: number, sink: MemberSink): Membership {
     const memberKey = producerIdToText(request.memberId)
-    const others = this.connectedMembers.filter((other) => producerIdToText(other.memberId) !== memberKey)
-    if (others.length > 0 && filter.expression !== this.#filter.expression) {
+    if (filter.expression !== this.#filter.expression && this.#isConnectedBeside(memberKey)) {
       throw new PocketError(
         'SUBSCRIPTION_CONFLICT',
         `members of '${this.group}' on '${this.topic}' are subscribed to '${this.#filter.expression}', ` +
@@ -114,7 +122,7 @@ export class GroupSubscription {
     this.#filter = filter
     const member = this.#members.get(memberKey) ?? this.#newMember(request.memberId, memberKey)
     const replaced = member.sink
-    this.#detachReceive(member)
+    this.#endReceive(member, new PocketError('SUBSCRIPTION_NOT_FOUND', 'the member came back on another connection'))
     this.#deps.timers.cancel(member.grace)
     member.grace = undefined
     member.sink = sink
@@ -133,11 +141,16 @@ export class GroupSubscription {
     for (const member of this.#members.values()) {
       const { sink } = member
       this.#deps.timers.cancel(member.grace)
-      this.#detachReceive(member)
+      this.#endReceive(member, reason)
       if (sink !== undefined) this.#deps.turn.after(() => sink.revoked(reason))
     }
     this.#members.clear()
     for (const queue of this.queues) queue.reset(queue.cursor)
+  }
+
+  #isConnectedBeside(memberKey: string): boolean {
+    for (const member of this.#members.values()) if (member.sink !== undefined && member.memberKey !== memberKey) return true
+    return false
   }
 
   #newMember(memberId: Uint8Array, memberKey: string): Member {
@@ -152,6 +165,7 @@ export class GroupSubscription {
       inFlightCount: 0,
       receive: undefined,
       lastAttemptId: 0,
+      lastReceived: [],
       grace: undefined,
     }
     this.#members.set(memberKey, member)
@@ -165,6 +179,7 @@ export class GroupSubscription {
 
   #remove(member: Member): void {
     this.#members.delete(member.memberKey)
+    if (member.inFlightCount === 0) return
     for (const queue of this.queues) queue.giveBackAll(member, true)
   }
 
@@ -194,8 +209,9 @@ export class GroupSubscription {
         if (refusal !== undefined) return turn.after(() => answer(refusal))
         settle(ranges, answer, (queue, { leaseId, offset, count }) => {
           const waitMs = how === 'schedule' ? undefined : how === 'after' ? delayMs : 0
-          if (how !== 'release') this.#deps.counters.retriedMessages += count
-          return queue.giveBack(leaseId, offset, count, waitMs, how !== 'release')
+          const settled = queue.giveBack(leaseId, offset, count, waitMs, how !== 'release')
+          if (how !== 'release') this.#deps.counters.retriedMessages += settled
+          return settled > 0
         })
       },
       extend: (ranges, leaseMs, answer) => {
@@ -210,7 +226,7 @@ export class GroupSubscription {
       leave: (answer) => {
         if (isCurrent()) {
           member.sink = undefined
-          this.#detachReceive(member)
+          this.#endReceive(member, 0)
           this.#remove(member)
         }
         turn.after(() => answer(undefined))
@@ -247,35 +263,42 @@ export class GroupSubscription {
     if (request.attemptId !== 0 && request.attemptId === member.lastAttemptId && this.#repeat(member, answer)) return
     member.lastAttemptId = request.attemptId
     const waitMs = Math.min(request.waitMs, limits.waitMsMax)
-    const wait = timers.at(this.#deps.monotonic() + waitMs, () => this.#finishReceive(member, 0))
-    member.receive = { request, answer, wait }
+    member.lastReceived = []
+    const wait = timers.at(this.#deps.monotonic() + waitMs, () => {
+      // Not ended here: while a commit is in flight nothing is handed out, and a short wait would never find anything.
+      receive.isDue = true
+      this.#deps.wake(this)
+    })
+    const receive = { request, answer, wait, isDue: false, isLast: false, messageCount: 0, byteCount: 0 }
+    member.receive = receive
     this.#deps.wake(this)
   }
 
   /** Delivers what an earlier try of the same receive was given; false where nothing of it is held any more. */
   #repeat(member: Member, answer: Answer<number>): boolean {
-    const held = this.queues.flatMap((queue) => queue.leasesOf(member).map((lease) => ({ queue, lease })))
-    if (held.length === 0) return false
+    const { sink } = member
+    const held = member.lastReceived.filter(({ queue, leaseId }) => queue.isLeased(leaseId))
     let waitingFor = held.length
     let messageCount = 0
-    for (const { queue, lease } of held) {
-      queue.redeliver(lease, (delivery) => {
-        if (delivery !== undefined && member.sink !== undefined) {
-          messageCount += delivery.messageCount
+    for (const { queue, leaseId } of held) {
+      queue.redeliver(leaseId, (delivery) => {
+        if (delivery !== undefined && member.sink === sink) {
           this.#send(member, delivery)
+          messageCount += delivery.messageCount
         }
         if (--waitingFor === 0) this.#deps.turn.after(() => answer(messageCount))
       })
     }
-    return true
+    return held.length > 0
   }
 
-  #finishReceive(member: Member, messageCount: number): void {
+  /** Answers a receive that waits, if there is one: with the number of messages before, or with why there are none. */
+  #endReceive(member: Member, outcome: number | PocketError): void {
     const { receive } = member
     if (receive === undefined) return
     member.receive = undefined
     this.#deps.timers.cancel(receive.wait)
-    this.#deps.turn.after(() => receive.answer(messageCount))
+    this.#deps.turn.after(() => receive.answer(outcome))
   }
 
   /** A receive whose connection is gone is answered to nobody. */
@@ -313,14 +336,26 @@ export class GroupSubscription {
         if (!wantsMessages(member)) wanting.splice(turn, 1)
       }
     }
+    for (const member of wanting) {
+      const { receive } = member
+      if (receive === undefined) continue
+      if (receive.messageCount > 0) this.#endReceive(member, receive.messageCount)
+      else if (receive.isDue) this.#endDue(member, receive)
+    }
+  }
+
+  /** Nothing was found for a receive whose time is over. */
+  #endDue(member: Member, receive: PendingReceive): void {
+    if (receive.isLast || !this.queues.some((queue) => queue.isReading)) this.#endReceive(member, 0)
+    else receive.isLast = true
   }
 
   #takeFor(member: Member, queue: GroupQueue, shareMax: number): Taken {
     const { receive } = member
-    const wanted = receive === undefined ? member.creditMessageCount : receive.request.messageCountMax
+    const wanted = receive === undefined ? member.creditMessageCount : receive.request.messageCountMax - receive.messageCount
     const taken = queue.take({
       messageCountMax: Math.min(wanted, shareMax),
-      byteCountMax: receive === undefined ? member.creditByteCount : this.#deps.limits.frameBytesMax / 4,
+      byteCountMax: receive === undefined ? member.creditByteCount : this.#receiveBytesMax - receive.byteCount,
       leaseMs: receive?.request.leaseMs || member.leaseMs,
       holder: member,
     }, this.#filter)
@@ -329,8 +364,19 @@ export class GroupSubscription {
     if (receive === undefined) {
       member.creditMessageCount -= taken.delivery.messageCount
       member.creditByteCount -= taken.delivery.record.length
-    } else this.#finishReceive(member, taken.delivery.messageCount)
+    } else {
+      member.lastReceived.push({ queue, leaseId: taken.delivery.leaseId })
+      receive.messageCount += taken.delivery.messageCount
+      receive.byteCount += taken.delivery.record.length
+      const isFull = receive.messageCount >= receive.request.messageCountMax || receive.byteCount >= this.#receiveBytesMax
+      if (isFull) this.#endReceive(member, receive.messageCount)
+    }
     return taken
+  }
+
+  /** About what the answers of one receive may hold. */
+  get #receiveBytesMax(): number {
+    return this.#deps.limits.frameBytesMax / 4
   }
 
   #send(member: Member, delivery: Delivery): void {

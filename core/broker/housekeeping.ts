@@ -97,7 +97,8 @@ export class Housekeeping {
     for (let more = true; more && !this.#stopped;) {
       const trim = await findExpired(store, index, log, topic.config, clock.now())
       more = trim.more
-      if (trim.lastOffset < 0 || registry.topics.get(topic.name) !== topic) return
+      // What is not committed must not be trimmed in memory either.
+      if (this.#stopped || trim.lastOffset < 0 || registry.topics.get(topic.name) !== topic) return
       counters.expiredMessages += trim.lastOffset + 1 - log.minOffset
       counters.expiredRecords += trim.recordCount
       log.trim(trim.lastOffset, trim.byteCount)

@@ -12,6 +12,12 @@ export interface LeaseHolder {
   inFlightCount: number
 }
 
+/** What became of an offset of a lease's span. `gone` is also where there never was a message of it. */
+const gone = 1
+/** Marks for {@link Lease.settle}. */
+export const isAcked = 2
+export const wentBack = gone
+
 export class Lease {
   readonly leaseId: number
   readonly holder: LeaseHolder
@@ -27,7 +33,7 @@ export class Lease {
   wait: Wait | undefined
   /** Whether any of its messages went back, so that its end is not all acks. */
   wentBack = false
-  /** One byte per offset of the span: 1 where there is no message of this lease (any more). Made when first needed. */
+  /** One byte per offset of the span: 0 where a message is held, else what became of it. Made when first needed. */
   #settled: Uint8Array | undefined
   /** Message group hashes by offset less first, in FIFO topics. */
   readonly #groupHashes: Uint32Array | undefined
@@ -55,7 +61,7 @@ export class Lease {
     const span = record.offsetAt(indexes.at(-1) as number) - firstOffset + 1
     let settled: Uint8Array | undefined
     if (span !== indexes.length) {
-      settled = new Uint8Array(span).fill(1)
+      settled = new Uint8Array(span).fill(gone)
       for (const index of indexes) settled[record.offsetAt(index) - firstOffset] = 0
     }
     let groupHashes: Uint32Array | undefined
@@ -71,7 +77,7 @@ export class Lease {
     const firstOffset = (runs[0] as OffsetRun).offset
     const last = runs.at(-1) as OffsetRun
     const span = last.offset + last.count - firstOffset
-    const settled = new Uint8Array(span).fill(1)
+    const settled = new Uint8Array(span).fill(gone)
     const groupHashes = new Uint32Array(span)
     let count = 0
     for (const run of runs) {
@@ -87,10 +93,11 @@ export class Lease {
   }
 
   /**
-   * Settles the messages in `[offset, offset + count)` that are still held; `each`, where given, is told of every one.
+   * Settles the messages in `[offset, offset + count)` that are still held, as `mark` says; `each`, where given, is told
+   * of every one.
    * Gives how many there were.
    */
-  settle(offset: number, count: number, each: ((offset: number) => void) | undefined): number {
+  settle(offset: number, count: number, each: ((offset: number) => void) | undefined, mark: number): number {
     const from = Math.max(offset, this.firstOffset)
     const to = Math.min(offset + count, this.firstOffset + this.span)
     if (to <= from) return 0
@@ -103,13 +110,21 @@ export class Lease {
     const settled = this.#settled
     let found = 0
     for (let at = from - this.firstOffset; at < to - this.firstOffset; at++) {
-      if (settled[at] === 1) continue
-      settled[at] = 1
+      if (settled[at] !== 0) continue
+      settled[at] = mark
       found++
       each?.(this.firstOffset + at)
     }
     this.remaining -= found
     return found
+  }
+
+  /** Whether any of `[offset, offset + count)` was acked before: an ack sent again, whose answer was lost. */
+  wasAcked(offset: number, count: number): boolean {
+    const from = Math.max(offset, this.firstOffset) - this.firstOffset
+    const to = Math.min(offset + count, this.firstOffset + this.span) - this.firstOffset
+    for (let at = from; at < to; at++) if (this.#settled?.[at] === isAcked) return true
+    return false
   }
 
   /** Whether anything in `[offset, offset + count)` is still held. */
@@ -137,10 +152,10 @@ export class Lease {
     }
     const runs: OffsetRun[] = []
     for (let at = 0; at < this.span; at++) {
-      if (settled?.[at] === 1) continue
+      if (settled !== undefined && settled[at] !== 0) continue
       const start = at
       const groupHash = hashes?.[at] ?? 0
-      while (groupHash === 0 && at + 1 < this.span && settled?.[at + 1] !== 1 && (hashes?.[at + 1] ?? 0) === 0) at++
+      while (groupHash === 0 && at + 1 < this.span && (settled?.[at + 1] ?? 0) === 0 && (hashes?.[at + 1] ?? 0) === 0) at++
       runs.push({ offset: this.firstOffset + start, count: at - start + 1, groupHash })
     }
     return runs

@@ -26,9 +26,11 @@ export class LogCursor {
   readonly #failed: (error: Error) => void
   #ahead: readonly RecordBatch[] = none
   #aheadIndex = 0
-  /** Offsets below this and not in `#ahead` were looked for in the store and are not there. */
+  /** Offsets from here to there and not in `#ahead` were looked for in the store and are not there. */
   #searchedFrom = 0
   #searchedTo = 0
+  /** Where the last look was: what lies before it in `#ahead` is passed. */
+  #lookedAt = 0
   #reading = false
 
   constructor(log: QueueLog, chunkBytes: number, ready: () => void, failed: (error: Error) => void) {
@@ -38,14 +40,24 @@ export class LogCursor {
     this.#failed = failed
   }
 
+  /** Whether the store was asked and has not answered. */
+  get isReading(): boolean {
+    return this.#reading
+  }
+
   /** What stands at `offset`. */
   look(offset: number): LogView {
     const log = this.log
-    if (offset >= log.maxOffset) return end
+    if (offset < this.#lookedAt) this.#forget()
+    this.#lookedAt = offset
+    if (offset >= log.maxOffset) {
+      this.#forget()
+      return end
+    }
     if (offset < log.minOffset) return { kind: 'gap', next: log.minOffset }
     const inMemory = log.recordInMemory(offset)
     if (inMemory !== undefined) {
-      this.#ahead = none
+      this.#forget()
       return { kind: 'record', record: inMemory }
     }
     for (; this.#aheadIndex < this.#ahead.length; this.#aheadIndex++) {
@@ -62,10 +74,18 @@ export class LogCursor {
     return waiting
   }
 
+  /** What was read is not needed, or not known, any more: the next look that needs the store asks it anew. */
+  #forget(): void {
+    this.#ahead = none
+    this.#searchedFrom = 0
+    this.#searchedTo = 0
+  }
+
   #read(offset: number): void {
     if (this.#reading) return
     this.#reading = true
-    const maxOffset = this.log.maxOffset
+    // From there on the store may not have them yet; by the time it answers they may have left the memory.
+    const storedTo = this.log.nextInMemory(offset)
     this.log.readStored(offset, this.#chunkBytes, (result) => {
       this.#reading = false
       if (result instanceof Error) {
@@ -75,7 +95,7 @@ export class LogCursor {
       this.#ahead = result.records
       this.#aheadIndex = 0
       this.#searchedFrom = offset
-      this.#searchedTo = result.atEnd ? maxOffset : result.through + 1
+      this.#searchedTo = result.atEnd ? storedTo : result.through + 1
       this.#ready()
     })
   }

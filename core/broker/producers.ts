@@ -36,9 +36,10 @@ interface Producer {
   lastMs: number
 }
 
-/** Counts producers over all topics, for the bound. */
-export interface ProducerCount {
-  value: number
+/** What the producers of all topics share, for the bound. */
+export interface ProducerTotal {
+  count: number
+  readonly topics: Set<Producers>
 }
 
 export class Producers {
@@ -46,17 +47,18 @@ export class Producers {
   readonly #clock: Clock
   readonly #limits: Limits
   readonly #turn: Turn
-  readonly #total: ProducerCount
+  readonly #total: ProducerTotal
   /** In the order of their last publish: the longest silent first. */
   readonly #producers = new Map<string, Producer>()
   readonly #changed = new Set<Producer>()
 
-  constructor(topicId: number, deps: { clock: Clock; limits: Limits; turn: Turn; total: ProducerCount }) {
+  constructor(topicId: number, deps: { clock: Clock; limits: Limits; turn: Turn; total: ProducerTotal }) {
     this.#topicId = topicId
     this.#clock = deps.clock
     this.#limits = deps.limits
     this.#turn = deps.turn
     this.#total = deps.total
+    this.#total.topics.add(this)
   }
 
   get count(): number {
@@ -65,7 +67,7 @@ export class Producers {
 
   restore(producerId: Uint8Array, state: ProducerState): void {
     this.#producers.set(producerIdToText(producerId), { producerId: copyBytes(producerId), ...state })
-    this.#total.value++
+    this.#total.count++
   }
 
   find(producerId: Uint8Array): Readonly<Producer> | undefined {
@@ -83,8 +85,8 @@ export class Producers {
     producer.lastMs = lastMs
     if (known === undefined) {
       this.#producers.set(key, producer)
-      this.#total.value++
-      if (this.#total.value > this.#limits.producerCountMax) this.#forgetOldest()
+      this.#total.count++
+      if (this.#total.count > this.#limits.producerCountMax) this.#forgetOldest(producer)
     } else if (this.#producers.size > 1) {
       this.#producers.delete(key)
       this.#producers.set(key, producer)
@@ -111,20 +113,30 @@ export class Producers {
 
   /** The topic is deleted. */
   clear(): void {
-    this.#total.value -= this.#producers.size
+    this.#total.count -= this.#producers.size
+    this.#total.topics.delete(this)
     this.#producers.clear()
     this.#changed.clear()
   }
 
-  #forgetOldest(): void {
-    const oldest = this.#producers.values().next().value
-    if (oldest !== undefined) this.#forget(oldest)
+  /** Makes room for a new producer: the one of any topic that was silent for longest goes. */
+  #forgetOldest(added: Producer): void {
+    let oldest: Producer | undefined
+    let keeper: Producers | undefined
+    for (const producers of this.#total.topics) {
+      const candidate = producers.#producers.values().next().value
+      if (candidate === undefined || candidate === added) continue
+      if (oldest !== undefined && candidate.lastMs >= oldest.lastMs) continue
+      oldest = candidate
+      keeper = producers
+    }
+    if (oldest !== undefined && keeper !== undefined) keeper.#forget(oldest)
   }
 
   #forget(producer: Producer): void {
     this.#producers.delete(producerIdToText(producer.producerId))
     this.#changed.delete(producer)
-    this.#total.value--
+    this.#total.count--
     this.#turn.write(producerKey(this.#topicId, producer.producerId), null)
   }
 }

@@ -14,7 +14,7 @@ import { producerIdToBytes, RecordBatch, selectFromRecord } from '../record/reco
 import { idIndexRange, KeyReader, keyIndexRange, recordKey, recordRange } from '../storage/keys.ts'
 import { decodeBatchPlace } from '../storage/message-index.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
-import { readAll, readRange } from '../storage/reads.ts'
+import { readAll } from '../storage/reads.ts'
 import { isEpochBefore } from '../storage/recovery.ts'
 import type { FoundMessage, QueryRequest } from './door.ts'
 import type { Topic } from './topic.ts'
@@ -153,11 +153,13 @@ export class Queries {
           placed.push({ record, index, queueId: log.queueId, storedMs: record.storedMs })
         }
       }
+      // After each queue, so that no more is held than can be answered, however many queues there are.
+      placed.sort((left, right) => left.storedMs - right.storedMs)
+      placed.length = Math.min(placed.length, countMax)
     }
-    placed.sort((left, right) => left.storedMs - right.storedMs)
     const found: FoundMessage[] = []
     let byteCount = 0
-    for (const place of placed.slice(0, countMax)) {
+    for (const place of placed) {
       const message = foundMessage(topic, place)
       found.push(message)
       byteCount += message.record.length
@@ -203,9 +205,12 @@ export class Queries {
 
   /** The first whole record that ends at `offset` or later. */
   async #recordFrom(topicId: number, queueId: number, offset: number): Promise<RecordBatch | undefined> {
-    const range = { ...recordRange(topicId, queueId, offset), countMax: 1 }
-    const [entry] = await readRange(this.#store, range)
-    return entry && openRecord(entry.value)
+    // One at a time: the first is nearly always whole.
+    for await (const { value } of readAll(this.#store, recordRange(topicId, queueId, offset), 1)) {
+      const record = openRecord(value)
+      if (record !== undefined) return record
+    }
+    return undefined
   }
 }
 

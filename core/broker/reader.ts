@@ -181,6 +181,7 @@ export class Pull implements Reader, Cancellable {
   /** Where reading really began. */
   #from: number
   #offset: number
+  readonly #byteCountMax: number
   #done = false
   readonly #records: Uint8Array[] = []
   #messageCount = 0
@@ -195,7 +196,10 @@ export class Pull implements Reader, Cancellable {
     this.#answer = answer
     this.#from = offset
     this.#offset = offset
-    this.#cursor = new LogCursor(log, deps.limits.readChunkBytes, () => deps.wake(this), (error) => {
+    this.#byteCountMax = Math.min(request.byteCountMax, Math.floor(deps.limits.frameBytesMax / 2))
+    // No more than can be answered: what is read beyond it would be read again by the next pull.
+    const chunkBytes = Math.min(deps.limits.readChunkBytes, this.#byteCountMax)
+    this.#cursor = new LogCursor(log, chunkBytes, () => deps.wake(this), (error) => {
       this.#finish(new PocketError('STORE_FAILED', 'the store cannot be read', { cause: error }))
       deps.readFailed(error)
     })
@@ -205,9 +209,11 @@ export class Pull implements Reader, Cancellable {
   }
 
   dispatch(): void {
-    const byteCountMax = Math.min(this.#request.byteCountMax, this.#deps.limits.frameBytesMax / 2)
+    const byteCountMax = this.#byteCountMax
     const messageCountMax = Math.min(this.#request.messageCountMax, fixedLimits.batchMessageCountMax)
-    while (!this.#done) {
+    for (let looked = 0; !this.#done; looked++) {
+      // A filter may pass over everything there is in memory; others have their turn in between.
+      if (looked >= recordsPerTurnMax) return this.#deps.wake(this)
       if (this.#messageCount >= messageCountMax || this.#byteCount >= byteCountMax) return this.#finish()
       const view = this.#cursor.look(this.#offset)
       if (view.kind === 'waiting') return

@@ -35,7 +35,7 @@ export class Registry {
   readonly groups = new Map<string, GroupConfig>()
   readonly #deps: RegistryDeps
   readonly #damagedTopics: ReadonlySet<string>
-  readonly #producerTotal = { value: 0 }
+  readonly #producerTotal = { count: 0, topics: new Set<Producers>() }
   readonly #bootCount: number
   #topicIdNext: number
 
@@ -53,7 +53,7 @@ export class Registry {
   }
 
   get producerCount(): number {
-    return this.#producerTotal.value
+    return this.#producerTotal.count
   }
 
   // ── topics ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -63,6 +63,11 @@ export class Registry {
     const topic = this.topics.get(name)
     if (topic === undefined) throw new PocketError('TOPIC_NOT_FOUND', `there is no topic '${name}'`)
     return topic
+  }
+
+  /** Throws TOPIC_NOT_FOUND where a topic was deleted since it was looked up. */
+  checkPresent(topic: Topic): void {
+    if (this.topics.get(topic.name) !== topic) throw new PocketError('TOPIC_NOT_FOUND', `topic '${topic.name}' was deleted`)
   }
 
   /** The topic, made with the defaults where that is allowed. */

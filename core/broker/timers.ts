@@ -1,5 +1,5 @@
 // All times a broker waits for, in one indexed heap over one timer of the clock. Times are monotonic milliseconds;
-// nothing fires early.
+// nothing fires early, and what is due at the same time fires in the order it was asked for.
 
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 
@@ -7,6 +7,7 @@ import type { CancelTimer, Clock } from '../ports/clock.ts'
 export interface Wait {
   readonly atMs: number
   readonly fire: () => void
+  readonly order: number
   /** Place in the heap; -1 once fired or cancelled. */
   index: number
 }
@@ -15,6 +16,7 @@ export class Timers {
   readonly #clock: Clock
   readonly #heap: Wait[] = []
   #armedAtMs = Infinity
+  #orderNext = 0
   #cancelTimer: CancelTimer | undefined
   #stopped = false
 
@@ -22,9 +24,10 @@ export class Timers {
     this.#clock = clock
   }
 
-  /** Calls `fire` once, at or after `atMs`. */
+  /** Calls `fire` once, at or after `atMs`; never once stopped. */
   at(atMs: number, fire: () => void): Wait {
-    const wait: Wait = { atMs, fire, index: this.#heap.length }
+    const wait: Wait = { atMs, fire, order: this.#orderNext++, index: this.#stopped ? -1 : this.#heap.length }
+    if (this.#stopped) return wait
     this.#heap.push(wait)
     this.#up(wait)
     this.#arm()
@@ -44,6 +47,8 @@ export class Timers {
   stop(): void {
     this.#stopped = true
     this.#cancelTimer?.()
+    // Whoever waited may still take it back.
+    for (const wait of this.#heap) wait.index = -1
     this.#heap.length = 0
   }
 
@@ -81,7 +86,7 @@ export class Timers {
     let index = wait.index
     while (index > 0) {
       const parent = heap[(index - 1) >>> 1] as Wait
-      if (parent.atMs <= wait.atMs) break
+      if (isBefore(parent, wait)) break
       heap[index] = parent
       ;[parent.index, index] = [index, parent.index]
     }
@@ -95,9 +100,9 @@ export class Timers {
     for (;;) {
       let child = 2 * index + 1
       if (child >= heap.length) break
-      if (child + 1 < heap.length && (heap[child + 1] as Wait).atMs < (heap[child] as Wait).atMs) child++
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Wait, heap[child] as Wait)) child++
       const smaller = heap[child] as Wait
-      if (smaller.atMs >= wait.atMs) break
+      if (isBefore(wait, smaller)) break
       heap[index] = smaller
       smaller.index = index
       index = child
@@ -105,4 +110,8 @@ export class Timers {
     heap[index] = wait
     wait.index = index
   }
+}
+
+function isBefore(left: Wait, right: Wait): boolean {
+  return left.atMs < right.atMs || (left.atMs === right.atMs && left.order < right.order)
 }

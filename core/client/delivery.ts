@@ -15,19 +15,27 @@ export class Delivery {
   readonly attempt: number
   /** Where a BROADCASTING reader stands once all of it is taken. */
   readonly next: Position
-  /** Messages handed to the application: those at indexes below. */
+  /** Messages handed to the application, or given back: those at indexes below. */
   takenCount = 0
+  /** Of them, those given back that it never saw. */
+  releasedCount = 0
   /** Messages that neither the application nor the consumer has settled. */
   openCount: number
   /** Monotonic; the lease has ended by then. */
   deadlineMs: number
-  /** Acks that are not on the wire yet: `[start, end)` of indexes, flat. */
-  #ackRuns: number[] = []
+  /** Acks that are not on the wire yet: the latest run of indexes `[start, end)`, and those before it, flat. */
+  #ackStart = 0
+  #ackEnd = 0
+  #ackRuns: number[] | undefined
   /** What those who acked this turn wait for, if any does. */
   ackPromise: SettlePromise | undefined
   /** For the lease keeper: how far it was when last looked at, and since when it has not moved. */
   progressSeen = 0
   quietSinceMs: number
+  /** A longer lease was asked for. */
+  isExtending = false
+  /** Its lease is left to run out. */
+  isAbandoned = false
   #isLost = false
   #abort: AbortController | undefined
 
@@ -52,28 +60,31 @@ export class Delivery {
     return this.takenCount + this.record.messageCount - this.openCount
   }
 
-  get hasAcks(): boolean {
-    return this.#ackRuns.length > 0
-  }
-
-  /** Notes an ack. True if it is the first since the runs were taken. */
+  /** Notes an ack. True if it is the first since the ranges were taken. */
   ack(index: number): boolean {
-    const runs = this.#ackRuns
-    const last = runs.length - 1
     this.openCount--
-    if (last > 0 && runs[last] === index) {
-      runs[last] = index + 1
+    if (this.#ackEnd === index && index > 0) {
+      this.#ackEnd = index + 1
       return false
     }
-    runs.push(index, index + 1)
-    return last < 0
+    const isFirst = this.#ackEnd === 0
+    if (!isFirst) {
+      this.#ackRuns ??= []
+      this.#ackRuns.push(this.#ackStart, this.#ackEnd)
+    }
+    this.#ackStart = index
+    this.#ackEnd = index + 1
+    return isFirst
   }
 
   /** The acks noted since the last time, as few ranges. */
   takeAckRanges(): LeaseRange[] {
     const runs = this.#ackRuns
-    this.#ackRuns = []
-    if (runs.length === 2) return [this.range(runs[0] as number, runs[1] as number)]
+    const latest: [number, number] = [this.#ackStart, this.#ackEnd]
+    this.#ackRuns = undefined
+    this.#ackEnd = 0
+    if (runs === undefined) return [this.range(...latest)]
+    runs.push(...latest)
     const starts: number[] = []
     for (let at = 0; at < runs.length; at += 2) starts.push(at)
     starts.sort((left, right) => (runs[left] as number) - (runs[right] as number))

@@ -2,7 +2,6 @@
 // notices when one is lost, and checks all of them after a reconnect. An application that holds a message and does
 // nothing for 15 minutes (RocketMQ's consume timeout) is taken to have lost it.
 
-import type { ErrorCode } from '../errors.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Settlements } from './settlements.ts'
@@ -22,16 +21,9 @@ export interface LeaseKeeperDeps {
   readonly lost: (delivery: Delivery) => void
 }
 
-/** What is known of a lease beside its end. */
-interface Watch {
-  readonly delivery: Delivery
-  isAsking: boolean
-  isAbandoned: boolean
-}
-
 export class LeaseKeeper {
   readonly #deps: LeaseKeeperDeps
-  readonly #watches = new Map<Delivery, Watch>()
+  readonly #held = new Set<Delivery>()
   /** Of the subscription, as the relay granted it. */
   #leaseMs = 60_000
   #isOpen = false
@@ -43,26 +35,24 @@ export class LeaseKeeper {
   }
 
   hold(delivery: Delivery): void {
-    const watch = { delivery, isAsking: false, isAbandoned: false }
-    this.#watches.set(delivery, watch)
-    this.#arm(this.#dueMs(watch))
+    this.#held.add(delivery)
+    this.#arm(this.#dueMs(delivery))
   }
 
-  /** Nothing of it is held any more. */
+  /** Nothing of it is held any more. A timer for it stays, as there is soon another to use it. */
   drop(delivery: Delivery): void {
-    if (this.#watches.delete(delivery) && this.#watches.size === 0) this.#disarm()
+    this.#held.delete(delivery)
   }
 
   /** A message of it asked for a lease of its own length. */
   extended(delivery: Delivery, untilMs: number): void {
     delivery.deadlineMs = untilMs
-    const watch = this.#watches.get(delivery)
-    if (watch !== undefined) this.#arm(this.#dueMs(watch))
+    if (this.#held.has(delivery)) this.#arm(this.#dueMs(delivery))
   }
 
   /** Its lease is over. What was settled before is left alone. */
   lose(delivery: Delivery): void {
-    if (!this.#watches.has(delivery)) return
+    if (!this.#held.has(delivery)) return
     this.drop(delivery)
     delivery.lose()
     this.#deps.lost(delivery)
@@ -76,10 +66,10 @@ export class LeaseKeeper {
     const answered = () => {
       if (--waitingFor === 0) checked()
     }
-    for (const watch of this.#watches.values()) {
-      if (!this.#deps.isExtending || watch.isAbandoned) continue
+    for (const delivery of this.#held) {
+      if (!this.#deps.isExtending || delivery.isAbandoned) continue
       waitingFor++
-      this.#ask(watch, answered)
+      this.#ask(delivery, answered)
     }
     answered()
     this.#disarm()
@@ -89,34 +79,33 @@ export class LeaseKeeper {
   /** No connection: leases can only end. */
   suspend(): void {
     this.#isOpen = false
-    for (const watch of this.#watches.values()) watch.isAsking = false
+    for (const delivery of this.#held) delivery.isExtending = false
   }
 
   /** The leases are over with the subscription: whoever works on a message should stop. */
   end(): void {
-    const deliveries = [...this.#watches.keys()]
-    this.#watches.clear()
+    const deliveries = [...this.#held]
+    this.#held.clear()
     this.#disarm()
     for (const delivery of deliveries) delivery.lose()
   }
 
   /** When something is to be done about a lease. */
-  #dueMs({ delivery, isAsking, isAbandoned }: Watch): number {
-    const isExtended = this.#deps.isExtending && this.#isOpen && !isAsking && !isAbandoned
-    return isExtended ? delivery.deadlineMs - this.#leaseMs * extendAtShare : delivery.deadlineMs
+  #dueMs({ deadlineMs, isExtending, isAbandoned }: Delivery): number {
+    const isExtended = this.#deps.isExtending && this.#isOpen && !isExtending && !isAbandoned
+    return isExtended ? deadlineMs - this.#leaseMs * extendAtShare : deadlineMs
   }
 
-  #ask(watch: Watch, then?: () => void): void {
+  #ask(delivery: Delivery, then?: () => void): void {
     const { clock, settlements } = this.#deps
-    const { delivery } = watch
     const untilMs = clock.monotonic() + this.#leaseMs
-    watch.isAsking = true
-    settlements.extendAll(delivery, this.#leaseMs, (failure: ErrorCode | undefined) => {
-      watch.isAsking = false
-      if (this.#watches.get(delivery) === watch) {
+    delivery.isExtending = true
+    settlements.extendAll(delivery, this.#leaseMs, (failure) => {
+      delivery.isExtending = false
+      if (this.#held.has(delivery)) {
         if (failure === undefined) delivery.deadlineMs = Math.max(delivery.deadlineMs, untilMs)
-        else if (failure === 'RECEIPT_STALE') this.lose(delivery)
-        this.#arm(this.#dueMs(watch))
+        else if (failure.code === 'RECEIPT_STALE') this.lose(delivery)
+        this.#arm(this.#dueMs(delivery))
       }
       then?.()
     })
@@ -127,31 +116,29 @@ export class LeaseKeeper {
     const nowMs = this.#deps.clock.monotonic()
     // What falls due soon is done with what is due, in one request.
     const soonMs = nowMs + this.#leaseMs / 16
-    for (const watch of [...this.#watches.values()]) {
-      const { delivery } = watch
+    for (const delivery of [...this.#held]) {
       if (delivery.deadlineMs <= nowMs) this.lose(delivery)
-      else if (this.#dueMs(watch) <= soonMs && !this.#isQuiet(watch, nowMs)) this.#ask(watch)
+      else if (this.#dueMs(delivery) <= soonMs && this.#isWanted(delivery, nowMs)) this.#ask(delivery)
     }
     this.#rearm()
   }
 
-  /** Whether the application has done nothing with it for too long; it is given up then. */
-  #isQuiet(watch: Watch, nowMs: number): boolean {
-    if (watch.isAsking || watch.isAbandoned || !this.#isOpen || !this.#deps.isExtending) return true
-    const { delivery } = watch
+  /** Whether it can be extended, and the application still does something with it; if not, it is given up. */
+  #isWanted(delivery: Delivery, nowMs: number): boolean {
+    if (delivery.isExtending || delivery.isAbandoned || !this.#isOpen || !this.#deps.isExtending) return false
     if (delivery.progress !== delivery.progressSeen) {
       delivery.progressSeen = delivery.progress
       delivery.quietSinceMs = nowMs
     }
-    if (nowMs - delivery.quietSinceMs < quietMsMax) return false
-    watch.isAbandoned = true
+    if (nowMs - delivery.quietSinceMs < quietMsMax) return true
+    delivery.isAbandoned = true
     this.#deps.abandoned(delivery)
-    return true
+    return false
   }
 
   #rearm(): void {
     let dueMs = Infinity
-    for (const watch of this.#watches.values()) dueMs = Math.min(dueMs, this.#dueMs(watch))
+    for (const delivery of this.#held) dueMs = Math.min(dueMs, this.#dueMs(delivery))
     this.#arm(dueMs)
   }
 

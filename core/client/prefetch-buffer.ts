@@ -130,8 +130,10 @@ export class PrefetchBuffer {
     const size = delivery.record.bytes.length
     this.#heldBytes -= size
     this.#freedBytes += size
+    // Not before: an application that is stuck would only be sent them again.
+    this.#freedCount += delivery.releasedCount
     this.#deps.finished(delivery)
-    if (this.#freedBytes >= this.#byteStep) this.#grant()
+    if (this.#freedBytes >= this.#byteStep || this.#freedCount >= this.#countStep) this.#grant()
   }
 
   #free(messageCount: number): void {

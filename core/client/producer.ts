@@ -22,6 +22,7 @@ import { abortError, onAbort, throwIfAborted } from './abort.ts'
 import type { Codec, SendOptions, SendReceipt } from './api.ts'
 import { type BatchOwner, PublishBatch, type RejectSend, type ResolveSend } from './publish-batch.ts'
 import type { PublishWindow, WindowUser } from './publish-window.ts'
+import { asSendError, checkTexts, propertiesOf } from './send-options.ts'
 
 /** A batch is closed when it has about so much: the relay's records are as large. */
 const batchBytesAim = 256 * 1024
@@ -153,7 +154,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
 
   #headersOf(options: SendOptions | undefined): MessageHeaders {
     const headers = this.#headers
-    headers.bornMs = this.#deps.clock.now()
+    headers.bornMs = Math.floor(this.#deps.clock.now())
     headers.tag = options?.tag
     headers.keys = options?.keys
     headers.messageGroup = options?.messageGroup
@@ -253,12 +254,17 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   }
 
   #publish(batch: PublishBatch): void {
-    const { session } = this.#deps
+    const { session, clock } = this.#deps
     const { messageCount, messages } = batch
     const { producerId, producerEpoch, baseSequence } = must(batch.place, 'a batch has its place before it is sent')
     if (batch.requestId !== 0) session.forgetRequest(batch.requestId)
     batch.requestId = session.openRequest(batch)
     batch.outcome = undefined
+    if (messages.length + publishFieldsBytesMax > session.limits.frameBytesMax) {
+      // The relay would end the connection. It was made when another was there, with other limits.
+      const text = `${messages.length} bytes; the relay takes at most ${session.limits.frameBytesMax} in a frame`
+      return clock.defer(() => session.refuseRequest(batch.requestId, new PocketError('MESSAGE_TOO_LARGE', text)))
+    }
     session.send('PUBLISH', {
       requestId: batch.requestId,
       topic: this.#topic,
@@ -389,27 +395,3 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
 }
 
 const noBytes = new Uint8Array(0)
-
-function asSendError(cause: unknown): PocketError {
-  if (cause instanceof PocketError) return cause
-  const text = cause instanceof Error ? cause.message : String(cause)
-  return new PocketError('BAD_ARGUMENT', `the message cannot be encoded: ${text}`, { cause })
-}
-
-/** Callers without types would otherwise send what can't be read. */
-function checkTexts({ tag, keys, messageGroup }: SendOptions): void {
-  for (const [what, text] of [['tag', tag], ['messageGroup', messageGroup]] as const) {
-    if (text !== undefined && typeof text !== 'string') throw new PocketError('BAD_ARGUMENT', `${what} is no text`)
-  }
-  if (keys !== undefined && !(Array.isArray(keys) && keys.every((key) => typeof key === 'string'))) {
-    throw new PocketError('BAD_ARGUMENT', 'keys are no list of texts')
-  }
-}
-
-function propertiesOf(properties: NonNullable<SendOptions['properties']>): ReadonlyMap<string, string> {
-  const entries = properties instanceof Map ? properties : new Map(Object.entries(properties))
-  for (const [name, value] of entries) {
-    if (typeof value !== 'string') throw new PocketError('BAD_ARGUMENT', `property '${String(name)}' is no text`)
-  }
-  return entries as ReadonlyMap<string, string>
-}

@@ -2,6 +2,7 @@
 // application is busy with one, and keeps its own place, so that a lost connection costs nothing but time.
 
 import { PocketError } from '../errors.ts'
+import { fixedLimits } from '../limits.ts'
 import type { TagFilter } from '../model/filter.ts'
 import type { Position, StartPolicy } from '../model/position.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -14,7 +15,8 @@ import type { Codec, GapEvent, Message, PullConsumer } from './api.ts'
 import { Delivery } from './delivery.ts'
 import { type MessageSource, ReceivedMessage } from './message.ts'
 
-const pullMessageCountMax = 4_096
+/** The bytes are what bounds an answer; this only keeps tiny messages from becoming too many objects at once. */
+const pullMessageCountMax = fixedLimits.batchMessageCountMax
 const pullBytesMax = 1024 * 1024
 
 export interface PullConsumerDeps {

@@ -1,7 +1,7 @@
 // A consumer that messages are pushed to, within the credit it gives: an async iterator, or a handler that is run. It
 // decides what is handed out when, and what becomes of it on a reconnect and at the end.
 //
-//   relay ──DELIVER──> custody (lease) ──> prefetch buffer ──> iterator or runner ──> application ──ack, retry──> custody
+//   relay ──DELIVER──> custody (lease) ──> prefetch buffer ──> iterator, runner ──> application ──ack, retry──> custody
 
 import { must } from '../assert.ts'
 import { PocketError, toPocketError } from '../errors.ts'
@@ -16,6 +16,7 @@ import { Delivery } from './delivery.ts'
 import { type MessageSource, ReceivedMessage } from './message.ts'
 import { MessageRunner } from './message-runner.ts'
 import { type Notice, PrefetchBuffer, type PrefetchWindow } from './prefetch-buffer.ts'
+import { SettlePromise } from './settle-promise.ts'
 import { Subscription, type SubscriptionDeps, type SubscriptionTerms } from './subscription.ts'
 
 /** How long `close` waits for handlers that run; one of them may be waiting for `close`. */
@@ -60,7 +61,8 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   readonly #taken: Map<number, Position>
   #settleSubscribed: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
   #runner: MessageRunner<T> | undefined
-  #settleRun: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
+  /** What `run` gave. */
+  #running: SettlePromise | undefined
   readonly #waiters: Waiter<T>[] = []
   /** Leases may have ended while the connection was gone: nothing is handed out before that is known. */
   #isInDoubt = false
@@ -123,11 +125,11 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
       next: () => this.#next(),
       failed: (message, thrown) => this.#handlerFailed(message, thrown),
     })
-    return new Promise((resolve, reject) => {
-      this.#settleRun = { resolve, reject }
-      if (this.#isOver) this.#settleEnd()
-      else this.#wake()
-    })
+    this.#running = new SettlePromise(this.#deps.report)
+    const running = this.#running
+    if (this.#isOver) this.#settleEnd()
+    else this.#wake()
+    return running
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Message<T>, undefined> {
@@ -249,9 +251,10 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   }
 
   #ended(error: PocketError): void {
+    const isAwaited = this.#running !== undefined || this.#waiters.length > 0
     this.#finish(error)
-    // If nobody is told by a promise, the client tells it.
-    if (this.#failure !== undefined && this.#runner === undefined && this.#waiters.length === 0) this.#deps.report(error)
+    // Without a promise that tells it, the client does.
+    if (this.#failure !== undefined && !isAwaited) this.#deps.report(error)
   }
 
   #resumePositions(): readonly QueuePosition[] {
@@ -317,8 +320,8 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
       if (failure === undefined) resolve(done)
       else reject(failure)
     }
-    if (failure === undefined) this.#settleRun?.resolve()
-    else this.#settleRun?.reject(failure)
+    if (failure === undefined) this.#running?.succeed()
+    else this.#running?.fail(failure)
   }
 }
 

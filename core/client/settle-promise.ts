@@ -1,5 +1,5 @@
-// The promise that `ack()` and its like give: many messages may share one, and it may be left alone. If it fails and
-// nobody ever asked, the failure is reported instead of becoming an unhandled rejection.
+// The promise that `ack()`, `run()` and their like give: it may be left alone. If it fails and nobody ever asked, the
+// failure is reported instead of becoming an unhandled rejection.
 
 import { must } from '../assert.ts'
 import type { PocketError } from '../errors.ts'
@@ -41,7 +41,8 @@ export class SettlePromise extends Promise<void> {
 
   // eslint-disable-next-line unicorn/no-thenable -- it is a promise, and has to know whether it is awaited
   override then<A = void, B = never>(
-    fulfilled?: ((value: void) => A | PromiseLike<A>) | null, rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+    fulfilled?: ((value: void) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.#isHeard = true
     return super.then(fulfilled, rejected)

@@ -4,11 +4,10 @@
 //   ack, retry, release, extend ──> gathered ──turn ended──> on the wire ──DONE──> those who wait hear
 //                                                  ^ reopened, or refused for now ┘
 
-import { type ErrorCode, errorCodeOf, PocketError } from '../errors.ts'
-import { fixedLimits } from '../limits.ts'
+import { errorCodeOf, PocketError } from '../errors.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
-import type { LeaseRange } from '../protocol/frames.ts'
+import type { FrameFields, LeaseRange } from '../protocol/frames.ts'
 import { backoffDelayMs } from '../session/backoff.ts'
 import type { ClientSession } from '../session/client-session.ts'
 import type { AnswerFrame, AnswerHandler } from '../session/requests.ts'
@@ -37,8 +36,16 @@ type Verb =
 interface Item {
   readonly delivery: Delivery
   readonly promise: SettlePromise | undefined
-  readonly answered: ((failure: ErrorCode | undefined) => void) | undefined
+  readonly answered: Answered | undefined
 }
+
+/** Told how it ended: with an error, or undefined when it took effect. */
+export type Answered = (failure: PocketError | undefined) => void
+
+/** Keeps a frame below what the session reckons with; the protocol allows more. */
+const rangesPerFrameMax = 2_048
+/** No range takes more. */
+const rangeBytesMax = 24
 
 export class Settlements {
   readonly #deps: SettlementsDeps
@@ -93,12 +100,15 @@ export class Settlements {
     const verb: Verb = { name: 'RETRY', how: 'release', delayMs: 0 }
     const item = { delivery, promise: undefined, answered: ignore }
     this.#gather(verb, delivery, takenCount, delivery.record.messageCount, item)
-    delivery.takenCount = delivery.record.messageCount
+    delivery.takenCount += untakenCount
+    delivery.releasedCount += untakenCount
     this.#closed(delivery, untakenCount)
   }
 
   /** One message asks for a longer lease; the relay gives it to the whole delivery. */
-  extend(delivery: Delivery, index: number, leaseMs: number, answered: (failure: ErrorCode | undefined) => void): Promise<void> {
+  extend(
+    delivery: Delivery, index: number, leaseMs: number, answered: Answered,
+  ): Promise<void> {
     if (this.#end !== undefined) return this.#failed(this.#end)
     const promise = new SettlePromise(this.#deps.report)
     this.#gather({ name: 'EXTEND', leaseMs }, delivery, index, index + 1, { delivery, promise, answered })
@@ -106,7 +116,7 @@ export class Settlements {
   }
 
   /** The lease of a whole delivery is to go on. */
-  extendAll(delivery: Delivery, leaseMs: number, answered: (failure: ErrorCode | undefined) => void): void {
+  extendAll(delivery: Delivery, leaseMs: number, answered: Answered): void {
     if (this.#end !== undefined) return
     const item = { delivery, promise: undefined, answered }
     this.#gather({ name: 'EXTEND', leaseMs }, delivery, 0, delivery.record.messageCount, item)
@@ -161,21 +171,32 @@ export class Settlements {
     let request = new SettleRequest(this, { name: 'ACK' })
     for (const delivery of acked) {
       const ranges = delivery.takeAckRanges()
-      if (request.ranges.length + ranges.length > fixedLimits.rangesPerFrameMax) {
-        this.#dispatch(request)
-        request = new SettleRequest(this, { name: 'ACK' })
-      }
-      const item: Item = { delivery, promise: delivery.ackPromise, answered: undefined }
+      const promise = delivery.ackPromise
       delivery.ackPromise = undefined
-      for (const range of ranges) request.add(range, item)
+      const item: Item = { delivery, promise, answered: undefined }
+      // Where the ranges of a delivery take several frames, only the last may resolve its promise.
+      const early: Item = promise === undefined ? item : { delivery, promise: undefined, answered: failing(promise) }
+      for (let index = 0; index < ranges.length; index++) {
+        if (request.ranges.length >= this.#rangesPerFrameMax) {
+          this.#dispatch(request)
+          request = new SettleRequest(this, { name: 'ACK' })
+        }
+        const isInLast = request.ranges.length + ranges.length - index <= this.#rangesPerFrameMax
+        request.add(ranges[index] as LeaseRange, isInLast ? item : early)
+      }
     }
     this.#dispatch(request)
   }
 
+  get #rangesPerFrameMax(): number {
+    const { frameBytesMax } = this.#deps.session.limits
+    return Math.max(1, Math.min(rangesPerFrameMax, Math.floor(frameBytesMax / rangeBytesMax) - 8))
+  }
+
   #gather(verb: Verb, delivery: Delivery, start: number, end: number, item: Item): void {
-    const key = verb.name === 'RETRY' ? `${verb.how} ${verb.delayMs}` : verb.name === 'EXTEND' ? `extend ${verb.leaseMs}` : ''
+    const key = keyOf(verb)
     let request = this.#gathered.get(key)
-    if (request !== undefined && request.ranges.length >= fixedLimits.rangesPerFrameMax) {
+    if (request !== undefined && request.ranges.length >= this.#rangesPerFrameMax) {
       this.#unanswered.add(request)
       if (this.#isOpen) this.#send(request)
       request = undefined
@@ -227,30 +248,29 @@ export class Settlements {
 
   // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  answered(request: SettleRequest, failures: ReadonlyMap<number, ErrorCode>): void {
+  answered(request: SettleRequest, failures: ReadonlyMap<number, PocketError>): void {
     this.#unanswered.delete(request)
     this.#refusalCount = 0
-    this.#conclude(request, failures, '')
+    this.#conclude(request, failures)
   }
 
   refused(request: SettleRequest, error: PocketError): void {
     if (error.retryable) return this.#sendAgainLater(error)
     this.#unanswered.delete(request)
-    this.#conclude(request, new Map(request.ranges.map((_, index) => [index, error.code])), `: ${error.message}`)
+    this.#conclude(request, new Map(request.ranges.map((_, index) => [index, error])))
   }
 
-  #conclude(request: SettleRequest, failures: ReadonlyMap<number, ErrorCode>, detail: string): void {
-    const { items, verb } = request
+  #conclude(request: SettleRequest, failures: ReadonlyMap<number, PocketError>): void {
+    const { items } = request
     let unheard: PocketError | undefined
     // Failures first: a promise that stands for several ranges fails with any of them.
-    for (const [index, code] of failures) {
+    for (const [index, error] of failures) {
       const item = items[index]
       if (item === undefined) continue
-      const error = new PocketError(code, failureText(verb, code) + detail)
       // What is sent a second time may have been done the first time, and be stale for that.
-      if (code === 'RECEIPT_STALE' && request.sendCount === 1) this.#deps.lost(item.delivery)
+      if (error.code === 'RECEIPT_STALE' && request.sendCount === 1) this.#deps.lost(item.delivery)
       item.promise?.fail(error)
-      item.answered?.(code)
+      item.answered?.(error)
       if (item.promise === undefined && item.answered === undefined) unheard ??= error
     }
     if (unheard !== undefined) this.#deps.report(unheard)
@@ -301,7 +321,7 @@ class SettleRequest implements AnswerHandler {
     if (frame.name !== 'DONE') {
       return this.refused(new PocketError('BAD_FRAME', `${this.verb.name} was answered with ${frame.name}`))
     }
-    this.#settlements.answered(this, failuresOf(frame.failures))
+    this.#settlements.answered(this, failuresOf(this.verb, frame.failures))
   }
 
   refused(error: PocketError): void {
@@ -312,28 +332,42 @@ class SettleRequest implements AnswerHandler {
   fail(error: PocketError): void {
     for (const { promise, answered } of this.items) {
       promise?.fail(error)
-      answered?.(error.code)
+      answered?.(error)
     }
   }
 }
 
-const noFailures: ReadonlyMap<number, ErrorCode> = new Map()
+const noFailures: ReadonlyMap<number, PocketError> = new Map()
 
-function failuresOf(failures: readonly { readonly index: number; readonly code: number }[]): ReadonlyMap<number, ErrorCode> {
+/** Requests with the same key can be one. */
+function keyOf(verb: Verb): string {
+  if (verb.name === 'RETRY') return `${verb.how} ${verb.delayMs}`
+  return verb.name === 'EXTEND' ? `extend ${verb.leaseMs}` : 'ack'
+}
+
+function failuresOf(verb: Verb, failures: FrameFields<'DONE'>['failures']): ReadonlyMap<number, PocketError> {
   if (failures.length === 0) return noFailures
-  return new Map(failures.map(({ index, code }) => [index, errorCodeOf(code)]))
+  return new Map(failures.map(({ index, code }) => [index, failureOf(verb, code)]))
+}
+
+function failureOf(verb: Verb, number: number): PocketError {
+  const code = errorCodeOf(number)
+  const what = verb.name === 'ACK' ? 'an ack' : verb.name === 'RETRY' ? 'a retry' : 'an extension'
+  const why = code === 'RECEIPT_STALE'
+    ? 'came after the end of the lease; another consumer may have the message'
+    : 'was refused'
+  return new PocketError(code, `${what} ${why}`)
+}
+
+function failing(promise: SettlePromise): Answered {
+  return (failure) => {
+    if (failure !== undefined) promise.fail(failure)
+  }
 }
 
 function failPromise(delivery: Delivery, error: PocketError): void {
   delivery.ackPromise?.fail(error)
   delivery.ackPromise = undefined
-}
-
-function failureText(verb: Verb, code: ErrorCode): string {
-  const what = verb.name === 'ACK' ? 'an ack' : verb.name === 'RETRY' ? 'a retry' : 'an extension'
-  return code === 'RECEIPT_STALE'
-    ? `${what} came after the end of the lease; another consumer may have the message`
-    : `${what} was refused`
 }
 
 function ignore(): void {}

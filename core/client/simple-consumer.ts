@@ -85,7 +85,9 @@ export class AskingConsumer<T> implements SimpleConsumer<T> {
       opened: (frame) => this.#opened(frame),
       suspended: () => this.#suspended(),
       deliver: (frame) => this.#deliver(frame),
-      gap: ({ queueId, expected, next }) => deps.gap({ topic: terms.topic, group: terms.group, queueId, expected, next }),
+      gap: ({ queueId, expected, next }) => {
+        deps.gap({ topic: terms.topic, group: terms.group, queueId, expected, next })
+      },
       ended: (error) => this.#ended(error),
     })
     const gone = (delivery: Delivery) => this.#handedByLeaseId.delete(delivery.leaseId)

@@ -6,7 +6,7 @@
 //      └──────unlinked────┘  │  └─refused for now─> waiting ─┐
 //                            └────────────time is over───────┘     (refused for good, revoked, session over ──> over)
 
-import { PocketError } from '../errors.ts'
+import { PocketError, toPocketError } from '../errors.ts'
 import type { StartPolicy } from '../model/position.ts'
 import type { ConsumeMode } from '../model/topic.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
@@ -82,8 +82,8 @@ export class Subscription implements SessionParticipant, SubscriptionSink {
   }
 
   /**
-   * Leaves the group. `left` is called when the relay knows, or when there is no relay to tell: it takes the leases back
-   * after the grace time then. What is to be settled before must be on the wire.
+   * Leaves the group. `left` is called when the relay knows, or when there is no relay to tell: it takes the leases
+   * back after the grace time then. What is to be settled before must be on the wire.
    */
   leave(left: () => void): void {
     const { session } = this.#deps
@@ -137,13 +137,16 @@ export class Subscription implements SessionParticipant, SubscriptionSink {
       },
       refused: (error) => this.#refused(error),
     })
-    session.send('SUBSCRIBE', {
-      requestId: this.#requestId,
-      subscriptionId,
-      memberId: this.#memberId,
-      ...this.#terms,
-      positions: this.#owner.resumePositions(),
-    })
+    const positions = this.#owner.resumePositions()
+    try {
+      session.send('SUBSCRIBE', {
+        requestId: this.#requestId, subscriptionId, memberId: this.#memberId, ...this.#terms, positions,
+      })
+    } catch (error) {
+      // A field is over the bound of the wire; nothing was put on it.
+      session.forgetRequest(this.#requestId)
+      this.#end(toPocketError(error))
+    }
   }
 
   #opened(frame: FrameFields<'SUBSCRIBED'>): void {

@@ -1,6 +1,7 @@
 // The handle of a topic: makes its producer when something is sent, and its consumers as they are asked for.
 
 import { PocketError } from '../errors.ts'
+import { fixedLimits } from '../limits.ts'
 import { parseTagFilter } from '../model/filter.ts'
 import { checkGroupName, checkTopicName } from '../model/names.ts'
 import type { Position, StartPolicy } from '../model/position.ts'
@@ -19,7 +20,7 @@ import type { PublishWindow } from './publish-window.ts'
 import { QueueReader } from './pull-consumer.ts'
 import { PrefetchingConsumer } from './push-consumer.ts'
 import { AskingConsumer } from './simple-consumer.ts'
-import { startPolicyOf } from './start-policy.ts'
+import { checkedPosition, startPolicyOf } from './start-policy.ts'
 import type { SubscriptionTerms } from './subscription.ts'
 
 const prefetchCountDefault = 1_000
@@ -88,7 +89,7 @@ export class TopicHandle<T> implements Topic<T> {
       terms: this.#termsOf(options, mode, filter.expression, from),
       codec: this.#codec,
       filter,
-      positions: options.positions ?? new Map<number, Position>(),
+      positions: checkedPositions(options.positions),
       window: { messageCount: prefetch, byteCount: prefetchBytes },
     }))
   }
@@ -103,7 +104,7 @@ export class TopicHandle<T> implements Topic<T> {
   }
 
   pull({ queueId, from = 'earliest', filter = '*', untilEnd = false, signal }: PullOptions): PullConsumer<T> {
-    if (!Number.isInteger(queueId) || queueId < 0) throw new PocketError('BAD_ARGUMENT', `queueId is ${queueId}`)
+    checkCount('queueId', queueId, 0)
     return this.#added(signal, (closed) => new QueueReader({ ...this.#deps, closed }, {
       topic: this.name,
       queueId,
@@ -152,14 +153,26 @@ export class TopicHandle<T> implements Topic<T> {
 
 function pullStartOf(from: From | Position): StartPolicy {
   if (typeof from === 'object' && 'offset' in from) {
-    return { kind: 'position', position: { epoch: from.epoch, offset: from.offset } }
+    return { kind: 'position', position: checkedPosition(from) }
   }
   return startPolicyOf(from)
 }
 
-function checkCount(what: string, count: number): void {
-  if (Number.isSafeInteger(count) && count >= 1) return
-  throw new PocketError('BAD_ARGUMENT', `${what} is ${count}; at least 1 is allowed`)
+function checkedPositions(positions: ReadonlyMap<number, Position> = new Map()): ReadonlyMap<number, Position> {
+  if (positions.size > fixedLimits.queueCountMax) {
+    const text = `positions of ${positions.size} queues; a topic has at most ${fixedLimits.queueCountMax}`
+    throw new PocketError('BAD_ARGUMENT', text)
+  }
+  for (const [queueId, position] of positions) {
+    checkCount('a queueId of positions', queueId, 0)
+    checkedPosition(position)
+  }
+  return positions
+}
+
+function checkCount(what: string, count: number, least = 1): void {
+  if (Number.isSafeInteger(count) && count >= least) return
+  throw new PocketError('BAD_ARGUMENT', `${what} is ${count}; a whole number from ${least} on is allowed`)
 }
 
 function ignore(): void {}

@@ -8,7 +8,7 @@ export const closeCodes = {
   RELAY_STOPPING: 4000,
   /** The reader did not take what it had given credit for; it may resume from its position. */
   SLOW_READER: 4001,
-  /** Nothing was heard for two heartbeats. */
+  /** Nothing was heard for two heartbeats, or no HELLO in time. */
   HEARTBEAT_LOST: 4002,
   /** Too many connections, or too many at once. */
   OVERLOADED: 4003,
@@ -23,7 +23,7 @@ export const closeCodes = {
   BAD_FRAME: 4500,
   /** No version of the protocol in common. */
   UNSUPPORTED_VERSION: 4501,
-  /** No HELLO in time, or a frame before it. */
+  /** A frame before HELLO, or a second HELLO. */
   HELLO_EXPECTED: 4502,
   /** The token is missing, wrong or expired. */
   UNAUTHENTICATED: 4503,

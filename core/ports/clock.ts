@@ -4,7 +4,7 @@
 export type CancelTimer = () => void
 
 export interface Clock {
-  /** Wall time in milliseconds since 1970. It may jump, also backwards. */
+  /** Wall time in whole milliseconds since 1970. It may jump, also backwards. */
   now(): number
   /** Milliseconds that never go backwards; only differences mean anything. */
   monotonic(): number

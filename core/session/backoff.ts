@@ -6,7 +6,7 @@ import type { Random } from '../ports/random.ts'
 const firstDelayMsMax = 200
 const delayMsMax = 30_000
 
-/** Milliseconds to wait after the `failureCount`-th failure in a row (from 1): evenly from 0 to 0.2 s, doubling to 30 s. */
+/** Milliseconds to wait after so many failures in a row, from 1: evenly from 0 to 0.2 s, doubling up to 30 s. */
 export function backoffDelayMs(failureCount: number, random: Random): number {
   const ceilingMs = Math.min(delayMsMax, firstDelayMsMax * 2 ** Math.min(failureCount - 1, 32))
   return Math.floor(random.next() * ceilingMs)

@@ -1,24 +1,24 @@
-// A client's side of one logical connection, kept up by itself. It runs the link machine of link.ts over a dialler,
-// keeps requests and subscriptions apart, and sends the frames of a turn as one message. It knows no promise and no
-// message: producers and consumers join it and decide themselves what they send again on a new connection.
+// A client's side of one logical connection, kept up by itself (link.ts, link-driver.ts). It keeps requests and
+// subscriptions apart, and sends the frames of a turn as one message. It knows no promise and no message: producers and
+// consumers join it and decide themselves what they send again on a new connection.
 //
 //   participants ──touch──> (defer) ──turnEnded──> outbox ──> connection ──> relay
 //   participants <──linked, unlinked, ended── link     sinks, handlers <──── connection <── relay
 
-import { must, unreachable } from '../assert.ts'
-import { textToBytes } from '../bytes.ts'
+import { unreachable } from '../assert.ts'
 import { errorCodeOf, PocketError, toPocketError } from '../errors.ts'
 import { defaultLimits, fixedLimits } from '../limits.ts'
 import { closeCodes } from '../model/close-codes.ts'
-import type { CancelTimer, Clock } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
-import type { Connection, ConnectionHandler, Dialler } from '../ports/transport.ts'
+import type { Dialler } from '../ports/transport.ts'
 import { decodeDownstream, FrameOutbox } from '../protocol/codec.ts'
 import { type DownstreamFrame, type FrameFields, protocolVersion, type UpstreamName } from '../protocol/frames.ts'
 import { producerIdToText } from '../record/record-batch.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { type ConnectReason, idleLink, type Link, type LinkEffect, type LinkEvent, stepLink } from './link.ts'
+import type { ConnectReason, Link } from './link.ts'
+import { LinkDriver } from './link-driver.ts'
 import {
   type AnswerHandler, type AnswerName, type CallName, type CallOptions, type CallOutcome, Calls, RequestTable,
 } from './requests.ts'
@@ -74,15 +74,8 @@ export class ClientSession {
   readonly #deps: ClientSessionDeps
   readonly #options: ClientSessionOptions
   readonly #clientId: string
-  #link: Link = idleLink
+  readonly #driver: LinkDriver
   #state: SessionState = 'connecting'
-  readonly #events: LinkEvent[] = []
-  #isStepping = false
-  #cancelLinkTimer: CancelTimer | undefined
-  #cancelGiveUp: CancelTimer | undefined
-  #tokenAbort: AbortController | undefined
-  #connection: Connection | undefined
-  #dialCount = 0
   #heartbeat: Heartbeat | undefined
   #limits: SessionLimits = { ...defaultLimits, batchMessageCountMax: fixedLimits.batchMessageCountMax }
   readonly #participants = new Set<SessionParticipant>()
@@ -98,6 +91,14 @@ export class ClientSession {
     this.#deps = deps
     this.#options = options
     this.#clientId = producerIdToText(deps.random.bytes(8))
+    this.#driver = new LinkDriver(deps, {
+      token: options.token,
+      connectTimeoutMs: options.connectTimeoutMs,
+      hello: (token) => this.#hello(token),
+      dropping: () => this.#flush(),
+      message: (bytes, isCurrent) => this.#message(bytes, isCurrent),
+      stepped: (before, after) => this.#stepped(before, after),
+    })
     this.#calls = new Calls({
       clock: deps.clock,
       requests: this.#requests,
@@ -116,7 +117,7 @@ export class ClientSession {
 
   /** The relay said that it stops: new work waits for the next connection. */
   get isDraining(): boolean {
-    return this.#link.kind === 'draining'
+    return this.#driver.link.kind === 'draining'
   }
 
   /** Of the last WELCOME; the defaults before the first. */
@@ -125,18 +126,18 @@ export class ClientSession {
   }
 
   start(): void {
-    this.#cancelGiveUp = this.#deps.clock.setTimer(this.#options.connectTimeoutMs, () => this.#dispatch({ kind: 'gave-up' }))
-    this.#dispatch({ kind: 'start' })
+    this.#driver.start()
   }
 
-  /** Ends the connection for good; `error` is why, as participants and waiting calls are told. Repeating it does nothing. */
+  /** Ends the connection for good; `error` is what participants and calls are told. Repeating it does nothing. */
   close(error?: PocketError): void {
-    this.#dispatch({ kind: 'close', error })
+    this.#driver.dispatch({ kind: 'close', error })
   }
 
   /** From now on the participant is told of the link; `linked` is called at once if it is up, `ended` if it is over. */
   join(participant: SessionParticipant): void {
-    if (this.#link.kind === 'closed') return participant.ended(endOf(this.#link))
+    const { link } = this.#driver
+    if (link.kind === 'closed') return participant.ended(endOf(link))
     this.#participants.add(participant)
     if (this.isUp) participant.linked()
   }
@@ -171,6 +172,11 @@ export class ClientSession {
     this.#requests.forget(requestId)
   }
 
+  /** Answers a request in the relay's place, if it is not answered yet. */
+  refuseRequest(requestId: number, error: PocketError): void {
+    this.#requests.refuse(requestId, error)
+  }
+
   /** A request that is bounded in time; see {@link Calls.start}. */
   call<N extends CallName, A extends AnswerName>(
     options: CallOptions<N, A>, done: (outcome: CallOutcome<A>) => void,
@@ -180,7 +186,7 @@ export class ClientSession {
 
   /** Puts a frame into this turn's message. Without a connection it does nothing: `linked` is where to send again. */
   send<N extends UpstreamName>(name: N, fields: FrameFields<N>, payload?: Uint8Array): void {
-    if (this.#connection === undefined) return
+    if (this.#driver.connection === undefined) return
     const outbox = this.#outbox
     if (outbox.byteCount + (payload?.length ?? 0) + fieldsBytesMax > this.#limits.frameBytesMax) this.#flush()
     outbox.add(name, fields, payload)
@@ -204,109 +210,23 @@ export class ClientSession {
   #flush(): void {
     if (this.#outbox.isEmpty) return
     const chunks = this.#outbox.take()
-    this.#connection?.send(chunks)
+    this.#driver.connection?.send(chunks)
     this.#heartbeat?.sent()
   }
 
   // ── the link ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Steps the machine. What effects bring about comes after them, in order. */
-  #dispatch(event: LinkEvent): void {
-    this.#events.push(event)
-    if (this.#isStepping) return
-    this.#isStepping = true
-    try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#step(next)
-    } finally {
-      this.#isStepping = false
-    }
-  }
-
-  #step(event: LinkEvent): void {
-    const before = this.#link
-    const context = { nowMs: this.#deps.clock.monotonic(), random: this.#deps.random }
-    const { link, effects } = stepLink(before, event, context)
-    this.#link = link
-    if (link.kind !== before.kind) {
-      this.#cancelLinkTimer?.()
-      this.#cancelLinkTimer = undefined
-      this.#tokenAbort?.abort(new PocketError('ABORTED', 'the token is not waited for any more'))
-      this.#tokenAbort = undefined
-      this.#deps.log.debug(`link ${link.kind}`, 'error' in link && link.error ? { error: link.error.message } : {})
-    }
-    for (const effect of effects) this.#run(effect)
-    if (hasTransport(before) && !hasTransport(link)) this.#disconnected()
-    const state = stateOf(link)
-    const wasUp = this.#state === 'connected'
+  #stepped(before: Link, after: Link): void {
+    if (this.#driver.connection === undefined) this.#disconnected()
+    const state = stateOf(after)
+    const wasUp = stateOf(before) === 'connected'
     if (state === this.#state) return
     this.#state = state
-    const error = link.kind === 'waiting' || link.kind === 'closed' ? link.error : undefined
+    const error = after.kind === 'waiting' || after.kind === 'closed' ? after.error : undefined
     if (wasUp) this.#unlinked()
     this.#options.changed(state, error)
     if (state === 'connected') this.#linked()
-    if (link.kind === 'closed') this.#ended(endOf(link))
-  }
-
-  #run(effect: LinkEffect): void {
-    switch (effect.kind) {
-      case 'fetch-token':
-        return this.#fetchToken(effect.reason)
-      case 'dial':
-        return this.#dial()
-      case 'hello':
-        return this.#hello(effect.token)
-      case 'arm':
-        this.#cancelLinkTimer = this.#deps.clock.setTimer(effect.delayMs, () => this.#dispatch({ kind: 'timer' }))
-        return
-      case 'drop':
-        this.#flush()
-        this.#connection?.close(effect.code, effect.reason)
-        return
-      default:
-        return unreachable(effect)
-    }
-  }
-
-  #fetchToken(reason: ConnectReason): void {
-    const abort = new AbortController()
-    this.#tokenAbort = abort
-    const fetched = (token: string) => {
-      if (this.#tokenAbort !== abort) return
-      if (textToBytes(token).length <= fixedLimits.authTokenBytesMax) return this.#dispatch({ kind: 'token', token })
-      const text = `the token is over ${fixedLimits.authTokenBytesMax} bytes`
-      this.#dispatch({ kind: 'token-failed', error: new PocketError('BAD_ARGUMENT', text) })
-    }
-    const failed = (cause: unknown) => {
-      if (this.#tokenAbort !== abort) return
-      // Most often it could not be fetched, as the network is away for everyone.
-      const text = `no token: ${cause instanceof Error ? cause.message : String(cause)}`
-      const error = cause instanceof PocketError ? cause : new PocketError('CONNECTION_REFUSED', text, { cause })
-      this.#dispatch({ kind: 'token-failed', error })
-    }
-    try {
-      const token = this.#options.token({ reason, signal: abort.signal })
-      if (typeof token === 'string') fetched(token)
-      else token.then(fetched, failed)
-    } catch (cause) {
-      failed(cause)
-    }
-  }
-
-  #dial(): void {
-    const dial = ++this.#dialCount
-    const isCurrent = () => this.#connection !== undefined && dial === this.#dialCount
-    const handler: ConnectionHandler = {
-      opened: () => {
-        if (isCurrent()) this.#dispatch({ kind: 'opened' })
-      },
-      message: (bytes) => {
-        if (isCurrent()) this.#message(bytes, isCurrent)
-      },
-      closed: (code, reason) => {
-        if (isCurrent()) this.#dispatch({ kind: 'ended', code, reason })
-      },
-    }
-    this.#connection = this.#deps.dialler.dial(handler)
+    if (after.kind === 'closed') this.#ended(endOf(after))
   }
 
   #hello(token: string): void {
@@ -317,21 +237,19 @@ export class ClientSession {
   }
 
   #disconnected(): void {
-    this.#connection = undefined
     this.#heartbeat?.stop()
     this.#heartbeat = undefined
     this.#outbox.take()
   }
 
   #linked(): void {
-    this.#cancelGiveUp?.()
     this.#heartbeat = new Heartbeat({
       clock: this.#deps.clock,
       heartbeatMs: this.#limits.heartbeatMs,
       ping: () => this.send('PING', { nonce: Math.floor(this.#deps.random.next() * 0x1_0000_0000) }),
       lost: () => {
         const error = new PocketError('CONNECTION_LOST', `the relay was silent for ${2 * this.#limits.heartbeatMs} ms`)
-        this.#dispatch({ kind: 'broken', code: closeCodes.HEARTBEAT_LOST, error })
+        this.#driver.dispatch({ kind: 'broken', code: closeCodes.HEARTBEAT_LOST, error })
       },
     })
     this.#calls.linked()
@@ -345,7 +263,6 @@ export class ClientSession {
   }
 
   #ended(error: PocketError): void {
-    this.#cancelGiveUp?.()
     const participants = [...this.#participants]
     this.#participants.clear()
     this.#sinks.clear()
@@ -380,17 +297,17 @@ export class ClientSession {
     } catch (error) {
       if (!(error instanceof PocketError)) throw error
       this.#deps.log.error('a delivery is damaged', { error: error.message })
-      this.#dispatch({ kind: 'broken', code: closeCodes.INTERNAL, error })
+      this.#driver.dispatch({ kind: 'broken', code: closeCodes.INTERNAL, error })
     }
   }
 
   #broken(error: PocketError): void {
     const code = error.code === 'UNSUPPORTED_VERSION' ? closeCodes.UNSUPPORTED_VERSION : closeCodes.BAD_FRAME
-    this.#dispatch({ kind: 'broken', code, error })
+    this.#driver.dispatch({ kind: 'broken', code, error })
   }
 
   #frame(frame: DownstreamFrame): void {
-    if (this.#link.kind === 'greeting' && frame.name !== 'WELCOME' && frame.name !== 'ERROR') {
+    if (this.#driver.link.kind === 'greeting' && frame.name !== 'WELCOME' && frame.name !== 'ERROR') {
       return this.#broken(new PocketError('BAD_FRAME', `${frame.name} came before WELCOME`))
     }
     switch (frame.name) {
@@ -407,7 +324,7 @@ export class ClientSession {
       case 'WELCOME':
         return this.#welcome(frame)
       case 'STOPPING':
-        return this.#dispatch({ kind: 'stopping', retryAfterMs: frame.retryAfterMs })
+        return this.#driver.dispatch({ kind: 'stopping', retryAfterMs: frame.retryAfterMs })
       case 'PONG':
         return
       default:
@@ -417,24 +334,20 @@ export class ClientSession {
 
   #error({ requestId, code, retryAfterMs, message }: FrameFields<'ERROR'>): void {
     const error = new PocketError(errorCodeOf(code), message, retryAfterMs > 0 ? { retryAfterMs } : {})
-    if (requestId === 0) this.#dispatch({ kind: 'refused', error })
+    if (requestId === 0) this.#driver.dispatch({ kind: 'refused', error })
     else this.#requests.refuse(requestId, error)
   }
 
   #welcome(frame: FrameFields<'WELCOME'>): void {
-    if (this.#link.kind !== 'greeting') return this.#broken(new PocketError('BAD_FRAME', 'a second WELCOME'))
+    if (this.#driver.link.kind !== 'greeting') return this.#broken(new PocketError('BAD_FRAME', 'a second WELCOME'))
     const { version, relayId, ...limits } = frame
     if (version < protocolVersion.min || version > protocolVersion.max) {
       return this.#broken(new PocketError('UNSUPPORTED_VERSION', `the relay answered with version ${version}`))
     }
     this.#limits = limits
-    this.#deps.log.debug('welcome', { relayId, version, peer: must(this.#connection, 'WELCOME came by it').peer })
-    this.#dispatch({ kind: 'welcomed' })
+    this.#deps.log.debug('welcome', { relayId, version, peer: this.#driver.connection?.peer })
+    this.#driver.dispatch({ kind: 'welcomed' })
   }
-}
-
-function hasTransport(link: Link): boolean {
-  return link.kind === 'dialling' || link.kind === 'greeting' || stateOf(link) === 'connected'
 }
 
 function stateOf(link: Link): SessionState {

@@ -1,9 +1,9 @@
 // The life of one logical connection as a pure machine: state and event in, state and effects out. It decides when to
 // fetch a token, dial, greet, wait and give up; client-session.ts does what it says.
 //
-//   idle ──start──> authenticating ──token──> dialling ──opened──> greeting ──welcomed──> connected ──stopping──> draining
-//                     ▲                          │                    │                      │                      │
-//                     │ timer                    └──────── ended or broken, the code says reconnect ────────────────┘
+//   idle ──start──> authenticating ──token──> dialling ──opened──> greeting ──welcomed──> connected ──stopping─┐
+//                     ▲                          │                    │                      │                 ▼
+//                     │ timer                    └────── ended or broken, the code says reconnect ──────── draining
 //                     │                                                          │
 //                  waiting <─────────────────────────────────────────────────────┘
 //

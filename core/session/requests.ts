@@ -1,7 +1,7 @@
 // Who waits for which answer on the connection: request ids to handlers, and calls, which are requests that a timer
 // bounds and that may go out again after a reconnect.
 
-import { PocketError } from '../errors.ts'
+import { PocketError, toPocketError } from '../errors.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { DownstreamFrame, FrameFields, UpstreamName } from '../protocol/frames.ts'
 
@@ -94,7 +94,8 @@ export class Calls {
   start<N extends CallName, A extends AnswerName>(
     options: CallOptions<N, A>, done: (outcome: CallOutcome<A>) => void,
   ): () => void {
-    const call = new Call(options as CallOptions<CallName, AnswerName>, done as (outcome: CallOutcome<AnswerName>) => void, this)
+    const anyDone = done as (outcome: CallOutcome<AnswerName>) => void
+    const call = new Call(options as CallOptions<CallName, AnswerName>, anyDone, this)
     this.#pending.add(call)
     const end = this.#end
     if (end !== undefined) {
@@ -110,7 +111,7 @@ export class Calls {
 
   linked(): void {
     this.#isUp = true
-    for (const call of this.#pending) this.#send(call)
+    for (const call of [...this.#pending]) this.#send(call)
   }
 
   unlinked(): void {
@@ -141,7 +142,12 @@ export class Calls {
   #send(call: Call): void {
     call.requestId = this.#deps.requests.open(call)
     const { name, fields } = call.options
-    this.#deps.send(name, { ...fields, requestId: call.requestId } as FrameFields<CallName>)
+    try {
+      this.#deps.send(name, { ...fields, requestId: call.requestId } as FrameFields<CallName>)
+    } catch (error) {
+      // A field is over the bound of the wire; nothing was put on it.
+      call.finish(toPocketError(error))
+    }
   }
 }
 

@@ -34,6 +34,8 @@ import { ServerSubscription, type SubscriptionHost } from './server-subscription
 import type { SessionCounters } from './session-counters.ts'
 import { SessionOutput } from './session-output.ts'
 
+/** A message before WELCOME holds a HELLO and nothing else; its token may have 4 KiB. */
+const helloBytesMax = 8 * 1024
 /** Requests of one connection, PUBLISH aside, that may wait for their answer; more are refused with OVERLOADED. */
 export const requestsInHandMax = 8_192
 /** The pulls of one connection share so many bytes of answers, each of them getting at least the lesser amount. */
@@ -146,8 +148,9 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     counters.transportMessagesIn++
     counters.bytesIn += bytes.length
     try {
-      if (bytes.length > limits.frameBytesMax) {
-        const text = `a message of ${bytes.length} bytes; at most ${limits.frameBytesMax} are taken`
+      const bytesMax = this.#state === 'open' ? limits.frameBytesMax : Math.min(helloBytesMax, limits.frameBytesMax)
+      if (bytes.length > bytesMax) {
+        const text = `a message of ${bytes.length} bytes; at most ${bytesMax} are taken`
         throw new PocketError('LIMIT_EXCEEDED', text)
       }
       decodeUpstream(bytes, this.#visit)
@@ -317,8 +320,8 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
 
   #helloOverdue(): void {
     if (this.#state === 'greeting') {
-      const text = `no HELLO within ${this.#deps.limits.helloTimeoutMs} ms`
-      this.#refuseConnection(new PocketError('HELLO_EXPECTED', text), 'HELLO_EXPECTED')
+      // Its HELLO may be on the way still, over a bad path or while the relay was held up: it may come again.
+      this.#end('HEARTBEAT_LOST', `no HELLO within ${this.#deps.limits.helloTimeoutMs} ms`)
     } else if (this.#state === 'authenticating') {
       const text = 'the token could not be checked in time'
       this.#refuseConnection(new PocketError('OVERLOADED', text, { retryAfterMs: overloadedRetryMs }), 'OVERLOADED')

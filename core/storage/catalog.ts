@@ -79,6 +79,8 @@ export interface QueueState {
   readonly minOffset: number
   /** Next offset to be written. */
   readonly maxOffset: number
+  /** Max offset when the epoch began: for what is lost below it, the epoch has moved on already. */
+  readonly epochOffset: number
   readonly storedBytes: number
   /** Stored time of the newest record; stored times never decrease within a queue. */
   readonly lastStoredMs: number
@@ -89,6 +91,7 @@ export function encodeQueueState(state: QueueState): Uint8Array {
     w.varint(state.epoch)
     w.varint(state.minOffset)
     w.varint(state.maxOffset)
+    w.varint(state.epochOffset)
     w.varint(state.storedBytes)
     w.varint(state.lastStoredMs)
   }, writer)
@@ -100,6 +103,7 @@ export function decodeQueueState(bytes: Uint8Array): QueueState {
     epoch: reader.varint(),
     minOffset: reader.varint(),
     maxOffset: reader.varint(),
+    epochOffset: reader.varint(),
     storedBytes: reader.varint(),
     lastStoredMs: reader.varint(),
   }

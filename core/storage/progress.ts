@@ -27,13 +27,14 @@ export interface OffsetRun {
   readonly groupHash: number
 }
 
-/** A delivered message that waits for its next attempt, or one that is free to be delivered again at once. */
+/** Delivered messages that wait for their next attempt, or that are free to be delivered again at once. */
 export interface StoredWait {
   readonly offset: number
+  readonly count: number
   readonly attempts: number
   /** Wall time from which it may be delivered; 0 is at once. */
   readonly visibleMs: number
-  /** As in {@link OffsetRun}. */
+  /** As in {@link OffsetRun}, also of one message only. */
   readonly groupHash: number
 }
 
@@ -77,10 +78,11 @@ export function encodeProgress(progress: StoredProgress, writer: ByteWriter): Ui
     let previous = 0
     for (const wait of progress.waits) {
       w.varint(wait.offset - previous)
+      w.varint(wait.count)
       w.varint(wait.attempts)
       w.varint(wait.visibleMs)
       w.varint(wait.groupHash)
-      previous = wait.offset
+      previous = wait.offset + wait.count
     }
     w.varint(progress.locked.length)
     for (const { groupHash, offsets } of progress.locked) {
@@ -118,9 +120,15 @@ export function decodeProgress(bytes: Uint8Array): StoredProgress {
   const waits: StoredWait[] = []
   let previous = 0
   for (let count = reader.count(outstandingCountMax); count > 0; count--) {
-    const offset = previous + reader.varint()
-    waits.push({ offset, attempts: reader.varint(), visibleMs: reader.varint(), groupHash: reader.varint() })
-    previous = offset
+    const wait = {
+      offset: previous + reader.varint(),
+      count: reader.varint(),
+      attempts: reader.varint(),
+      visibleMs: reader.varint(),
+      groupHash: reader.varint(),
+    }
+    waits.push(wait)
+    previous = wait.offset + wait.count
   }
   const locked: StoredLockQueue[] = []
   for (let count = reader.count(outstandingCountMax); count > 0; count--) {

@@ -31,12 +31,15 @@ export interface QueueLogDeps {
   readonly tailCache: TailCache
   /** Told once per damaged record found while reading. */
   readonly damaged: (log: QueueLog, lastOffset: number, cause: unknown) => void
+  /** Told of each read of the store for a reader that is behind memory, and of the bytes it brought. */
+  readonly storeRead?: (byteCount: number) => void
 }
 
 export class QueueLog {
   readonly topicId: number
   readonly queueId: number
   readonly #deps: QueueLogDeps
+  readonly #epochOffset: number
   #epoch: number
   #minOffset: number
   #maxOffset: number
@@ -58,6 +61,7 @@ export class QueueLog {
     this.queueId = queueId
     this.#deps = deps
     this.#epoch = state.epoch
+    this.#epochOffset = state.epochOffset
     this.#minOffset = state.minOffset
     this.#maxOffset = state.maxOffset
     this.#storedBytes = state.storedBytes
@@ -82,6 +86,11 @@ export class QueueLog {
     return this.#storedBytes
   }
 
+  /** When the newest record was stored. */
+  get lastStoredMs(): number {
+    return this.#lastStoredMs
+  }
+
   get hasPending(): boolean {
     return this.#pendingCount > 0
   }
@@ -91,6 +100,7 @@ export class QueueLog {
       epoch: this.#epoch,
       minOffset: this.#minOffset,
       maxOffset: this.#maxOffset,
+      epochOffset: this.#epochOffset,
       storedBytes: this.#storedBytes,
       lastStoredMs: this.#lastStoredMs,
     }
@@ -186,7 +196,9 @@ export class QueueLog {
       }
       const records: RecordBatch[] = []
       let through = from - 1
+      let byteCount = 0
       for (const { key, value } of outcome.entries) {
+        byteCount += value.length
         const lastOffset = lastOffsetOf(key)
         through = lastOffset
         try {
@@ -197,6 +209,7 @@ export class QueueLog {
           this.#deps.damaged(this, lastOffset, cause)
         }
       }
+      this.#deps.storeRead?.(byteCount)
       answer({ records, atEnd: outcome.entries.length === 0, through })
     })
   }

@@ -13,16 +13,23 @@ export function readRange(store: Store, range: StoreRange): Promise<readonly Sto
   })
 }
 
-/** Every entry of a range, in chunks, so that no read holds much at once. */
+/** Every entry of a range, so that no read holds much at once. */
 export async function* readAll(
   store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number,
 ): AsyncGenerator<StoreEntry> {
+  for await (const entries of readChunks(store, range, chunkBytes)) yield* entries
+}
+
+/** The entries of a range in chunks, for those who walk over many: each `yield` of a generator is some promises. */
+export async function* readChunks(
+  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number,
+): AsyncGenerator<readonly StoreEntry[]> {
   let from = range.from
   for (;;) {
     const entries = await readRange(store, { from, to: range.to, bytesMax: chunkBytes, countMax: 10_000 })
-    yield* entries
     const last = entries.at(-1)
     if (last === undefined) return
+    yield entries
     // The smallest key after `last.key` is the same with a zero byte behind it.
     from = new Uint8Array(last.key.length + 1)
     from.set(last.key)

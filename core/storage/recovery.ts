@@ -2,9 +2,8 @@
 // only a torn tail, which nobody was told of; whatever else is broken stays where it is and is reported, so that a
 // person can look at it. An epoch moves on only where messages were lost.
 
-import { bytesToText } from '../bytes.ts'
+import { bytesToText, ByteWriter } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
-import { fixedLimits } from '../limits.ts'
 import type { GroupConfig } from '../model/topic.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
@@ -15,7 +14,7 @@ import {
   encodeStoreHeader, type ProducerState, type QueueState, type StoreHeader, type TopicRecord,
 } from './catalog.ts'
 import { KeyReader, keyKinds, kindRange, queueStateKey, recordRange, storeKey } from './keys.ts'
-import { decodeProgress, type StoredProgress } from './progress.ts'
+import { decodeProgress, encodeProgress, type StoredProgress } from './progress.ts'
 import { lastOffsetOf } from './queue-log.ts'
 import { commitAlone, readAll, readRange } from './reads.ts'
 
@@ -65,6 +64,9 @@ export function isEpochBefore(earlier: number, epoch: number): boolean {
   return nextEpoch(earlier) === epoch
 }
 
+/** A topic while it is put together. */
+type OpenTopic = RecoveredTopic & { readonly queues: QueueState[] }
+
 export interface RecoveryDeps {
   readonly store: Store
   readonly random: Random
@@ -81,6 +83,9 @@ class Recovery {
   readonly #log: Log
   readonly #damages: Damage[] = []
   readonly #writes: StoreWrite[] = []
+  readonly #progressWriter = new ByteWriter()
+  /** Ids of topics that left anything, those of damaged topics among them. */
+  #topicIdMax = 0
 
   constructor({ store, random, log }: RecoveryDeps) {
     this.#store = store
@@ -90,7 +95,7 @@ class Recovery {
 
   async run(): Promise<Recovered> {
     const damagedTopics = new Set<string>()
-    const topicsById = new Map<number, RecoveredTopic & { queues: QueueState[] }>()
+    const topicsById = new Map<number, OpenTopic>()
     for await (const { key, value } of this.#all(keyKinds.topic)) {
       const name = bytesToText(key.subarray(1))
       const record = this.#decode(() => decodeTopic(value), 'topic configuration', name)
@@ -127,22 +132,25 @@ class Recovery {
   async #openHeader(topicIds: Iterable<number>, deletedTopicIds: readonly number[]): Promise<StoreHeader> {
     const [entry] = await readRange(this.#store, { ...kindRange(keyKinds.store), countMax: 1 })
     const found = entry && this.#decode(() => decodeStoreHeader(entry.value), 'store header', '')
-    const topicIdNext = Math.max(0, ...topicIds, ...deletedTopicIds) + 1
+    let topicIdMax = this.#topicIdMax
+    for (const topicId of topicIds) topicIdMax = Math.max(topicIdMax, topicId)
+    for (const topicId of deletedTopicIds) topicIdMax = Math.max(topicIdMax, topicId)
     const header = {
       // Where the count is lost, a random high one keeps old receipts from fitting.
       bootCount: found ? found.bootCount + 1 : entry ? 1 + (newEpoch(this.#random) % 1_000_000) : 1,
-      topicIdNext: Math.max(found?.topicIdNext ?? 1, topicIdNext),
+      topicIdNext: Math.max(found?.topicIdNext ?? 1, topicIdMax + 1),
     }
     this.#writes.push({ key: storeKey(), value: encodeStoreHeader(header) })
     return header
   }
 
-  async #readQueues(topicsById: ReadonlyMap<number, { name: string; config: { queueCount: number }; queues: QueueState[] }>) {
+  async #readQueues(topicsById: ReadonlyMap<number, OpenTopic>) {
     const states = new Map<string, QueueState>()
     for await (const { key, value } of this.#all(keyKinds.queueState)) {
       const reader = new KeyReader(key)
       const topicId = reader.u32()
       const queueId = reader.u16()
+      this.#topicIdMax = Math.max(this.#topicIdMax, topicId)
       const topic = topicsById.get(topicId)?.name ?? ''
       const state = this.#decode(() => decodeQueueState(value), 'queue state', topic, queueId)
       if (state !== undefined) states.set(`${topicId}/${queueId}`, state)
@@ -178,16 +186,16 @@ class Recovery {
       try {
         RecordBatch.open(value)
       } catch {
-        lost = true
+        lost ||= lastOffset >= known.epochOffset
         this.#report({ what: 'record at the tail', topic, queueId, fromOffset: lastOffset, toOffset: lastOffset })
       }
     }
     if (lastKept + 1 < known.maxOffset && known.minOffset < known.maxOffset) {
-      lost = true
+      lost ||= known.maxOffset > known.epochOffset
       const fromOffset = Math.max(known.minOffset, lastKept + 1)
       this.#report({ what: 'messages missing at the tail', topic, queueId, fromOffset, toOffset: known.maxOffset - 1 })
     }
-    const recovered = lost ? { ...known, epoch: nextEpoch(known.epoch) } : known
+    const recovered = lost ? { ...known, epoch: nextEpoch(known.epoch), epochOffset: known.maxOffset } : known
     if (lost || state === undefined) {
       this.#writes.push({ key: queueStateKey(topicId, queueId), value: encodeQueueState(recovered) })
     }
@@ -197,30 +205,28 @@ class Recovery {
   /** A queue's state out of its records, where the stored one is missing or damaged. */
   async #rebuildState(topicId: number, queueId: number): Promise<QueueState> {
     const range = recordRange(topicId, queueId, 0)
-    const fresh = { epoch: newEpoch(this.#random), minOffset: 0, maxOffset: 0, storedBytes: 0, lastStoredMs: 0 }
-    let first: RecordBatch | undefined
+    const fresh = emptyQueueState(this.#random)
     let last: RecordBatch | undefined
+    let minOffset: number | undefined
+    let maxOffset = 0
     let storedBytes = 0
-    for await (const { value } of readAll(this.#store, range, scanChunkBytes)) {
+    for await (const { key, value } of readAll(this.#store, range, scanChunkBytes)) {
       storedBytes += value.length
+      // A damaged record takes its place too, so that its offsets are not given again. Readers will count it.
+      maxOffset = lastOffsetOf(key) + 1
       try {
         last = RecordBatch.open(value)
-        first ??= last
+        minOffset ??= last.baseOffset
       } catch {
-        // Counted when the queue is read; here only the ends matter.
+        minOffset ??= maxOffset - 1
       }
     }
-    if (first === undefined || last === undefined) return fresh
-    return {
-      epoch: last.epoch,
-      minOffset: first.baseOffset,
-      maxOffset: last.lastOffset + 1,
-      storedBytes,
-      lastStoredMs: last.storedMs,
-    }
+    if (minOffset === undefined) return fresh
+    const { epoch, storedMs } = last ?? { epoch: fresh.epoch, storedMs: 0 }
+    return { epoch, minOffset, maxOffset, epochOffset: 0, storedBytes, lastStoredMs: storedMs }
   }
 
-  async #readProgress(topicsById: ReadonlyMap<number, RecoveredTopic>) {
+  async #readProgress(topicsById: ReadonlyMap<number, OpenTopic>) {
     for await (const { key, value } of this.#all(keyKinds.progress)) {
       const reader = new KeyReader(key)
       const topic = topicsById.get(reader.u32())
@@ -232,12 +238,25 @@ class Recovery {
       const startOver: StoredProgress = { epoch: queue.epoch, cursor: queue.minOffset, leases: [], waits: [], locked: [] }
       if (stored === undefined) topic.progress.push({ group, queueId, stored: startOver })
       else if (stored.epoch === queue.epoch || isEpochBefore(stored.epoch, queue.epoch)) {
-        topic.progress.push({ group, queueId, stored: { ...stored, epoch: queue.epoch } })
+        const kept = { ...stored, epoch: queue.epoch }
+        topic.progress.push({ group, queueId, stored: kept })
+        // Written at once: by the next loss the epoch it had would be two back.
+        if (stored.epoch !== queue.epoch) this.#writes.push({ key, value: encodeProgress(kept, this.#progressWriter) })
+        if (stored.cursor > queue.maxOffset) topic.queues[queueId] = this.#reachingTo(stored.cursor, queue, topic, queueId)
       } else {
         this.#report({ what: `progress of group '${group}' is of another log`, topic: topic.name, queueId })
         topic.progress.push({ group, queueId, stored: startOver })
       }
     }
+  }
+
+  /** A rebuilt queue whose newest records are gone without a trace, but for a group that was given them. */
+  #reachingTo(maxOffset: number, queue: QueueState, { name: topic, topicId }: TopicRecord & { name: string }, queueId: number) {
+    const fromOffset = queue.maxOffset
+    this.#report({ what: 'messages missing at the tail', topic, queueId, fromOffset, toOffset: maxOffset - 1 })
+    const reaching = { ...queue, maxOffset, epochOffset: maxOffset }
+    this.#writes.push({ key: queueStateKey(topicId, queueId), value: encodeQueueState(reaching) })
+    return reaching
   }
 
   async #readProducers(topicsById: ReadonlyMap<number, RecoveredTopic>) {
@@ -270,10 +289,5 @@ class Recovery {
 
 /** A queue that holds nothing yet. */
 export function emptyQueueState(random: Random): QueueState {
-  return { epoch: newEpoch(random), minOffset: 0, maxOffset: 0, storedBytes: 0, lastStoredMs: 0 }
-}
-
-/** Offsets stay safe integers for longer than any disk lasts; a log that nears the end refuses more. */
-export function hasRoomFor(maxOffset: number, count: number): boolean {
-  return maxOffset + count <= fixedLimits.offsetMax
+  return { epoch: newEpoch(random), minOffset: 0, maxOffset: 0, epochOffset: 0, storedBytes: 0, lastStoredMs: 0 }
 }

@@ -7,10 +7,12 @@ import { RecordBatch } from '../record/record-batch.ts'
 import { deletedTopicKey, idIndexKey, KeyReader, keyKinds, recordRange, topicRange } from './keys.ts'
 import type { MessageIndex } from './message-index.ts'
 import { lastOffsetOf, type QueueLog } from './queue-log.ts'
-import { readRange } from './reads.ts'
+import { readChunks, readRange } from './reads.ts'
 
+/** One commit removes about so much at most. */
 const chunkBytes = 4 << 20
 const chunkCount = 512
+const writeCountMax = 16_384
 
 export interface Trim {
   readonly writes: StoreWrite[]
@@ -42,33 +44,46 @@ export async function findExpired(
   if (isEmpty || (isWithinSize && log.headStoredMs !== undefined && log.headStoredMs >= beforeMs)) {
     return { writes, lastOffset, byteCount, recordCount, more: false }
   }
-  const range = recordRange(log.topicId, log.queueId, log.minOffset)
-  const entries = await readRange(store, { ...range, bytesMax: chunkBytes, countMax: chunkCount })
-  for (const { key, value } of entries) {
-    const offset = lastOffsetOf(key)
-    const record = openOrUndefined(value)
-    if (record === undefined) {
-      damaged.push({ key, size: value.length })
-      continue
-    }
-    const isOver = log.storedBytes - byteCount > bytesMax
-    if (isNewest(offset) || !(record.storedMs < beforeMs || isOver)) {
-      log.headStoredMs = record.storedMs
-      return { writes, lastOffset, byteCount, recordCount, more: false }
-    }
-    for (const { key: damagedKey, size } of damaged) {
-      writes.push({ key: damagedKey, value: null })
-      byteCount += size
-    }
-    damaged = []
-    writes.push({ key, value: null })
-    index.indexIds(log.topicId, log.queueId, record, writes, true)
-    index.indexKeys(log.topicId, log.queueId, record, writes, true)
-    lastOffset = offset
-    recordCount++
-    byteCount += value.length
+  const { from, to } = recordRange(log.topicId, log.queueId, log.minOffset)
+  // The first alone, as it is most often too young, and all of a chunk must be copied and checked.
+  const isYoung = async () => {
+    const [head] = await readRange(store, { from, to, countMax: 1 })
+    const record = head && openOrUndefined(head.value)
+    if (record === undefined || record.storedMs < beforeMs) return false
+    log.headStoredMs = record.storedMs
+    return true
   }
-  return { writes, lastOffset, byteCount, recordCount, more: writes.length > 0 }
+  if (isWithinSize && (await isYoung())) return { writes, lastOffset, byteCount, recordCount, more: false }
+  for await (const entries of readChunks(store, { from, to }, chunkBytes)) {
+    for (const { key, value } of entries) {
+      const offset = lastOffsetOf(key)
+      const record = openOrUndefined(value)
+      if (record === undefined) {
+        damaged.push({ key, size: value.length })
+        continue
+      }
+      const isOver = log.storedBytes - byteCount > bytesMax
+      if (isNewest(offset) || !(record.storedMs < beforeMs || isOver)) {
+        log.headStoredMs = record.storedMs
+        return { writes, lastOffset, byteCount, recordCount, more: false }
+      }
+      for (const { key: damagedKey, size } of damaged) {
+        writes.push({ key: damagedKey, value: null })
+        byteCount += size
+      }
+      damaged = []
+      writes.push({ key, value: null })
+      index.indexIds(log.topicId, log.queueId, record, writes, true)
+      index.indexKeys(log.topicId, log.queueId, record, writes, true)
+      lastOffset = offset
+      recordCount++
+      byteCount += value.length
+      if (recordCount >= chunkCount || byteCount >= chunkBytes || writes.length >= writeCountMax) {
+        return { writes, lastOffset, byteCount, recordCount, more: true }
+      }
+    }
+  }
+  return { writes, lastOffset, byteCount, recordCount, more: false }
 }
 
 /** One chunk of what is left of a deleted topic. The last chunk removes the reminder of it. */

@@ -21,6 +21,7 @@ const retried = (message: MessageName, member = 'anna'): HistoryEvent =>
   ({ kind: 'retried', message, group: 'till', member })
 const leaseLost = (message: MessageName, attempt = 1, member = 'anna'): HistoryEvent =>
   ({ kind: 'lease-lost', message, group: 'till', member, attempt })
+const disconnected = (member = 'anna'): HistoryEvent => ({ kind: 'disconnected', member })
 const killed = (member?: string): HistoryEvent =>
   (member === undefined ? { kind: 'killed' } : { kind: 'killed', member })
 
@@ -46,7 +47,13 @@ describe('no loss', () => {
     expect(findLost([...inHand, acking(1), killed('anna')], 'till')).toEqual([])
   })
 
+  test('accepts a message whose ack may have taken effect just before its member lost the connection', () => {
+    expect(findLost([...inHand, acking(1), disconnected(), leaseLost(1)], 'till')).toEqual([])
+  })
+
   test.each([
+    ['was acked by a member that kept its connection', [acking(1), disconnected('ben'), leaseLost(1)]],
+    ['was acked without a connection', [disconnected(), acking(1), leaseLost(1)]],
     ['was in hand when its member died', [killed('anna')]],
     ['was acked while the relay was dead', [killed(), acking(1), leaseLost(1)]],
     ['lost its lease in a quiet hour', [acking(1), leaseLost(1), killed()]],

@@ -43,6 +43,8 @@ export type HistoryEvent =
       readonly member: string
       readonly attempt: number
     }
+  /** The member's connection broke: whether what it had asked by then took effect is unclear until it is answered. */
+  | { readonly kind: 'disconnected'; readonly member: string }
   /** A process died without a word. No member: the relay. */
   | { readonly kind: 'killed'; readonly member?: string }
 

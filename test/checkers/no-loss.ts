@@ -9,7 +9,7 @@ interface Delivery {
   readonly event: EventOf<'delivered'>
   /** The application called `ack`. */
   isAcking: boolean
-  /** The relay died after that: whether the ack took effect is unknown until it is answered. */
+  /** The relay or the connection died after that: whether the ack took effect is unknown until it is answered. */
   isUnclear: boolean
   /** The message need not come again. */
   isFinished: boolean
@@ -34,6 +34,8 @@ function findFinished(history: History, group: string): Set<MessageName> {
   for (const event of history) {
     if (event.kind === 'killed') {
       for (const delivery of lastDeliveries.values()) killed(delivery, event.member)
+    } else if (event.kind === 'disconnected') {
+      for (const delivery of lastDeliveries.values()) disconnected(delivery, event.member)
     } else if ('group' in event && event.group === group) {
       const last = lastDeliveries.get(event.message)
       if (event.kind === 'consumed') consumed.add(event.message)
@@ -55,4 +57,9 @@ function killed(delivery: Delivery, member: string | undefined): void {
   if (!delivery.isAcking) return
   if (member === undefined) delivery.isUnclear = true
   else if (member === delivery.event.member) delivery.isFinished = true
+}
+
+/** The member asks again, as after the relay's death. */
+function disconnected(delivery: Delivery, member: string): void {
+  if (delivery.isAcking && member === delivery.event.member) delivery.isUnclear = true
 }

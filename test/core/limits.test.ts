@@ -22,6 +22,9 @@ describe('limits', () => {
     ['a frame that cannot hold the largest message', { frameBytesMax: defaultLimits.bodyBytesMax }, 'frameBytesMax'],
     ['no queue by default', { queueCountDefault: 0 }, 'queueCountDefault'],
     ['too many queues by default', { queueCountDefault: fixedLimits.queueCountMax + 1 }, 'queueCountDefault'],
+    ['a frame that no store can hold as a record', { frameBytesMax: 16 * 1024 * 1024 }, 'frameBytesMax'],
+    ['a record that no store can hold', { recordBytesMax: 16 * 1024 * 1024 }, 'recordBytesMax'],
+    ['more outstanding messages than one value holds', { outstandingPerQueueMax: 300_000 }, 'outstandingPerQueueMax'],
     ['no attempt', { attemptCountMax: 0 }, 'attemptCountMax'],
   ])('refuse %s', (_, change: Partial<Limits>, named) => {
     expect(() => checkLimits({ ...defaultLimits, ...change })).toThrow(named)

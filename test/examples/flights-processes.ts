@@ -34,8 +34,9 @@ export class Member {
 
   /** `kill -9`: it leaves no word, and its leases. */
   async kill(): Promise<void> {
-    this.#journal.note({ kind: 'killed', member: this.name })
     await this.#end(() => this.#child.kill('SIGKILL'))
+    // Only now: what it had told us before it died is older than its death.
+    this.#journal.note({ kind: 'killed', member: this.name })
   }
 
   /** It finishes what it has in hand, leaves the group and tells the last of what it saw. */

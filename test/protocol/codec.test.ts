@@ -149,6 +149,14 @@ describe('a message of several frames', () => {
     expect(codeOf(() => decodeUpstream(message, () => {}))).toBe('BAD_FRAME')
   })
 
+  test('does not find a frame that hides behind the fields of another', () => {
+    const message = concatBytes([encodeAny('PING', { nonce: 1 }), encodeAny('PING', { nonce: 2 })])
+    message[1] = message.length - 5
+    const frames: unknown[] = []
+    expect(codeOf(() => decodeUpstream(message, (frame) => frames.push(frame)))).toBe('BAD_FRAME')
+    expect(frames).toEqual([])
+  })
+
   test('is refused with a frame type that nobody knows', () => {
     const known = new Set(frameSpecs.map(({ type }) => type))
     for (let type = 0; type < 256; type++) {

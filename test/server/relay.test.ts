@@ -162,6 +162,7 @@ describe('metrics', () => {
     expect(series.get('rocketmq_topic_number')).toEqual([{ labels: {}, value: 1 }])
     expect(series.get('pocketmq_errors_total')).toEqual([{ labels: { code: 'TOPIC_NOT_FOUND' }, value: 1 }])
     expect(series.get('pocketmq_connections')).toEqual([{ labels: {}, value: 1 }])
+    expect(series.get('rocketmq_message_size_count')).toEqual([{ labels: {}, value: 3 }])
     expect(types.get('rocketmq_messages_in_total')).toBe('counter')
     expect(types.get('rocketmq_consumer_inflight_messages')).toBe('gauge')
     const answers = series.get('rocketmq_rpc_latency_count')?.map(({ labels: { request_code, response_code }, value }) =>

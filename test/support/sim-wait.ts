@@ -1,4 +1,5 @@
-// Waiting in simulated time: promises of the code under test settle in microtasks, everything else moves with the clock.
+// Waiting in simulated time: promises of the code under test settle in microtasks, everything else moves with the
+// clock.
 
 import type { SimClock } from '../sim/sim-clock.ts'
 

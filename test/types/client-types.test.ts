@@ -1,10 +1,11 @@
-// What the client's types accept and what they refuse. The compiler is the judge (`npm run types`): an accepted use that
-// does not compile is an error, and so is an expected error that does not come. Nothing here is executed.
+// What the client's types accept and what they refuse. The compiler is the judge (`npm run types`): an accepted use
+// that does not compile is an error, and so is an expected error that does not come. Nothing here is executed.
 
 import { describe, expectTypeOf, test } from 'vitest'
 import {
   bytes, type Client, type Codec, type ConnectOptions, connect, type Duration, type ErrorCode, json, type Message,
-  PocketError, type Position, type PullConsumer, type PushConsumer, type SendReceipt, type SimpleConsumer, text, type Topic,
+  PocketError, type Position, type PullConsumer, type PushConsumer, type SendReceipt, type SimpleConsumer, text,
+  type Topic,
 } from '../../server/connect.ts'
 
 interface Order {
@@ -26,7 +27,8 @@ describe('connect', () => {
   test('takes a token or a way to get one', () => {
     onlyTypes(() => connect('ws://localhost', { auth: 'token' }))
     onlyTypes(() => connect(new URL('ws://localhost'), { auth: ({ reason, signal }) => `${reason} ${signal.aborted}` }))
-    onlyTypes(() => connect('ws://localhost', { auth: async () => 'token', connectTimeout: '5s', requestTimeout: 1_000 }))
+    onlyTypes(() => connect('ws://localhost', { auth: async () => 'token', connectTimeout: '5s' }))
+    onlyTypes(() => connect('ws://localhost', { requestTimeout: 1_000 }))
     // @ts-expect-error -- a token is text
     onlyTypes(() => connect('ws://localhost', { auth: 5 }))
     // @ts-expect-error -- misspelled
@@ -76,7 +78,8 @@ describe('a topic', () => {
     onlyTypes(() => {
       const topic = client.topic<Order>('orders')
       void topic.send({ id: 'a', total: 1 }, { tag: 'paid', keys: ['a'], messageGroup: 'a', properties: { a: 'b' } })
-      void topic.send({ id: 'a', total: 1 }, { properties: new Map([['a', 'b']]), signal: new AbortController().signal })
+      const { signal } = new AbortController()
+      void topic.send({ id: 'a', total: 1 }, { properties: new Map([['a', 'b']]), signal })
       // @ts-expect-error -- total is missing
       void topic.send({ id: 'a' })
       // @ts-expect-error -- no order
@@ -128,7 +131,8 @@ describe('consumers', () => {
   test('need a group, and know their modes and starts', () => {
     onlyTypes(() => {
       const topic = client.topic<Order>('orders')
-      topic.consume({ group: 'g', mode: 'BROADCASTING', from: new Date(), positions: new Map([[0, { epoch: 1, offset: 0 }]]) })
+      const positions = new Map([[0, { epoch: 1, offset: 0 }]])
+      topic.consume({ group: 'g', mode: 'BROADCASTING', from: new Date(), positions })
       topic.consume({ group: 'g', from: { timestampMs: 5 } })
       // @ts-expect-error -- no group
       topic.consume({})

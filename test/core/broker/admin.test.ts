@@ -6,7 +6,7 @@ import { PocketError } from '../../../core/errors.ts'
 import type { GroupDescription, TopicDescription } from '../../../core/protocol/frames.ts'
 import { RecordBatch } from '../../../core/record/record-batch.ts'
 import { keyKinds, topicRange } from '../../../core/storage/keys.ts'
-import { BrokerWorld } from './broker-world.ts'
+import { BrokerWorld, idBytes, TestMember } from './broker-world.ts'
 
 const none = { queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined }
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => String(from + index))
@@ -77,6 +77,27 @@ describe('topics', () => {
     await world.reopen()
     expect((await world.join('t')).bodies).toEqual(['new'])
     expect(await world.ask((answer) => world.broker.deleteTopic('nobody', answer))).toMatchObject({ code: 'TOPIC_NOT_FOUND' })
+  })
+
+  it('are gone for what was looking for its start in them', async () => {
+    const world = await BrokerWorld.open({ limits: { queueCountDefault: 1, tailCacheBytesMax: 0 } })
+    await world.publish('t', numbers(0, 10))
+    const start = { kind: 'timestamp', timestampMs: 1 } as const
+    const request = {
+      topic: 't', memberId: idBytes(5), filter: '*', start, leaseMs: 0, positions: [], clientId: 'c', clientName: 't', peer: 'p',
+    }
+    const sink = new TestMember(idBytes(5), 't')
+    const codes: string[] = []
+    const note = (outcome: unknown) => codes.push(outcome instanceof PocketError ? outcome.code : 'done')
+    world.broker.subscribe({ ...request, group: 'g', mode: 'CLUSTERING' }, sink, note)
+    world.broker.subscribe({ ...request, group: 'h', mode: 'BROADCASTING' }, sink, note)
+    const bounds = { messageCountMax: 10, byteCountMax: 1_000, waitMs: 5_000 }
+    world.broker.pull({ topic: 't', queueId: 0, filter: '*', start, ...bounds }, note)
+    world.broker.resetGroup({ group: 'g', topic: 't', queueId: undefined, to: start }, note)
+    world.broker.deleteTopic('t', () => {})
+    await world.advance(30_000)
+    expect(codes).toEqual(Array.from({ length: 4 }, () => 'TOPIC_NOT_FOUND'))
+    expect(await world.entries(keyKinds.progress)).toEqual([])
   })
 
   it('finish their deletion after a restart in the middle', async () => {

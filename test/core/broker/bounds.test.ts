@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { PocketError } from '../../../core/errors.ts'
 import { fixedLimits } from '../../../core/limits.ts'
 import { deadLetterTopicOf } from '../../../core/model/names.ts'
-import type { Answer } from '../../../core/broker/door.ts'
+import type { Answer, FoundMessage } from '../../../core/broker/door.ts'
 import { BrokerWorld, type TestMember } from './broker-world.ts'
 
 const huge = Number.MAX_SAFE_INTEGER
@@ -93,5 +93,22 @@ describe('a broker that is asked for', () => {
     expect(grave.held[0]?.message.properties?.size).toBeGreaterThan(propertyCountMax)
     for (const [name, value] of properties) expect(grave.held[0]?.message.properties?.get(name)).toBe(value)
     await expectAlive(world, member)
+  })
+
+  test('more messages than a frame holds answers with as many as fit', async () => {
+    const limits = { ...one, bodyBytesMax: 10_000, frameBytesMax: 100_000 }
+    const world = await BrokerWorld.open({ limits })
+    for (let count = 0; count < 30; count++) await world.publish('t', [{ body: 'x'.repeat(10_000), keys: ['k'] }])
+    const range = { fromMs: 0, toMs: huge, messageCountMax: 256, messageId: undefined }
+    for (const key of ['k', undefined]) {
+      const found = await world.must<readonly FoundMessage[]>((answer) =>
+        world.broker.query({ topic: 't', key, ...range }, answer))
+      const size = found.reduce((sum, { record }) => sum + record.length, 0)
+      expect(found.length).toBeGreaterThan(3)
+      expect(size).toBeLessThan(limits.frameBytesMax)
+    }
+    const few = await world.must<readonly FoundMessage[]>((answer) =>
+      world.broker.query({ topic: 't', key: 'k', ...range, messageCountMax: 2 }, answer))
+    expect(few).toHaveLength(2)
   })
 })

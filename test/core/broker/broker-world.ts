@@ -11,10 +11,11 @@ import { defaultLimits, type Limits } from '../../../core/limits.ts'
 import type { MessageHeaders, StoredMessage } from '../../../core/model/message.ts'
 import type { Position, StartPolicy } from '../../../core/model/position.ts'
 import { silentLog } from '../../../core/ports/log.ts'
-import type { Store } from '../../../core/ports/store.ts'
+import type { Store, StoreEntry, StoreWrite } from '../../../core/ports/store.ts'
 import type { LeaseRange } from '../../../core/protocol/frames.ts'
 import { encodeMessage } from '../../../core/record/message-codec.ts'
 import { RecordBatch } from '../../../core/record/record-batch.ts'
+import { kindRange, type keyKinds } from '../../../core/storage/keys.ts'
 import { createMemoryStore } from '../../../core/storage/memory-store.ts'
 import { SimClock } from '../../sim/sim-clock.ts'
 import { createSimRandom } from '../../sim/sim-random.ts'
@@ -198,6 +199,25 @@ export class BrokerWorld {
     return this.must<readonly { index: number; error: PocketError }[]>((answer) =>
       (member.membership as Membership).retry(held.map(({ range }) => range), how, delayMs, answer)
     )
+  }
+
+  /** All that is stored under one kind of key. */
+  async entries(kind: (typeof keyKinds)[keyof typeof keyKinds]): Promise<readonly StoreEntry[]> {
+    let entries: readonly StoreEntry[] | undefined
+    this.store.read(kindRange(kind), (outcome) => {
+      if (outcome.kind === 'entries') entries = outcome.entries
+    })
+    await this.settle()
+    if (entries === undefined) throw new Error('the store cannot be read')
+    return entries
+  }
+
+  /** Changes the store behind the broker's back. */
+  async write(writes: readonly StoreWrite[]): Promise<void> {
+    let kind = ''
+    this.store.commit(writes, (outcome) => (kind = outcome.kind))
+    await this.settle()
+    if (kind !== 'durable') throw new Error(`the store cannot be written: ${kind}`)
   }
 
   /** Calls something with an answer, runs what is ready, and gives the outcome. */

@@ -5,7 +5,7 @@ import { PocketError } from '../../../core/errors.ts'
 import { deadLetterProperties } from '../../../core/model/message.ts'
 import type { PullResult } from '../../../core/broker/door.ts'
 import { RecordBatch } from '../../../core/record/record-batch.ts'
-import { BrokerWorld, idBytes, type TestMember } from './broker-world.ts'
+import { BrokerWorld, type Held, idBytes, type TestMember } from './broker-world.ts'
 
 const one = { queueCountDefault: 1 }
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => String(from + index))
@@ -133,6 +133,17 @@ describe('a CLUSTERING group', () => {
     const member = await world.join('t')
     expect(await world.ack(member, member.held)).toEqual([])
     expect(await world.ack(member, member.held)).toEqual([])
+  })
+
+  it('answers a repeated ack of a part of a lease as done, but not of what was given back', async () => {
+    const world = await BrokerWorld.open({ limits: one })
+    await world.publish('t', numbers(0, 4))
+    const member = await world.join('t')
+    const [first, second] = member.held as [Held, Held]
+    expect(await world.ack(member, [first])).toEqual([])
+    expect(await world.ack(member, [first])).toEqual([])
+    await world.retry(member, [second], 'after', 60_000)
+    expect(await world.ack(member, [second])).toMatchObject([{ error: { code: 'RECEIPT_STALE' } }])
   })
 
   it('gives leases back at once when a member leaves, and after the grace time when its connection broke', async () => {
@@ -409,6 +420,19 @@ describe('receive', () => {
     expect(member.bodies).toEqual(numbers(0, 15))
   })
 
+  it('gathers messages that were stored one by one, over queues and records', async () => {
+    const world = await BrokerWorld.open({ limits: { queueCountDefault: 3 } })
+    for (const body of numbers(0, 20)) await world.publish('t', [body])
+    const member = await world.join('t', { credit: 0 })
+    expect(await receive(world, member, 1, 16)).toBe(16)
+    const first = member.held.splice(0)
+    member.membership?.detach()
+    await world.join('t', { member, credit: 0 })
+    expect(await receive(world, member, 1, 16)).toBe(16)
+    expect(new Set(member.bodies)).toEqual(new Set(first.map(({ body }) => body)))
+    expect(await receive(world, member, 2, 16)).toBe(4)
+  })
+
   it('waits for a message, and ends empty when its time is over', async () => {
     const world = await BrokerWorld.open({ limits: one })
     const member = await world.join('t', { credit: 0 })
@@ -423,6 +447,45 @@ describe('receive', () => {
     ask(2)
     await world.advance(5_000)
     expect(answers).toEqual([1, 0])
+  })
+
+  it('finds what there is without a wait, in the store or behind a slow commit', async () => {
+    const world = await BrokerWorld.open({ limits: { ...one, tailCacheBytesMax: 0 } })
+    await world.publish('t', ['a', 'b'])
+    const member = await world.join('t', { credit: 0 })
+    const receive = () => world.must<number>((answer) =>
+      member.membership?.receive({ attemptId: 0, messageCountMax: 1, leaseMs: 0, waitMs: 0 }, answer))
+    expect(await receive()).toBe(1)
+    const commit = world.store.commit.bind(world.store)
+    world.store.commit = (writes, answer) => world.clock.setTimer(5, () => commit(writes, answer))
+    const published = world.tryPublish('t', ['c'])
+    world.clock.runTurn()
+    const received = receive()
+    await world.advance(20)
+    expect(await received).toBe(1)
+    await published
+    const last = receive()
+    await world.advance(20)
+    expect(await last).toBe(1)
+    expect(await receive()).toBe(0)
+  })
+
+  it('answers a repeated attempt with its own messages, not with those of attempts before', async () => {
+    const world = await BrokerWorld.open({ limits: one })
+    await world.publish('t', numbers(0, 6))
+    const member = await world.join('t', { credit: 0 })
+    const receive = (attemptId: number) => world.must<number>((answer) =>
+      member.membership?.receive({ attemptId, messageCountMax: 2, leaseMs: 0, waitMs: 0 }, answer))
+    await receive(1)
+    await receive(2)
+    await world.join('t', { member, credit: 0 })
+    member.held.length = 0
+    expect(await receive(2)).toBe(2)
+    expect(member.bodies).toEqual(['2', '3'])
+    await world.ack(member, member.held)
+    member.held.length = 0
+    await receive(2)
+    expect(member.bodies).toEqual(['4', '5'])
   })
 
   it('answers a repeated attempt with the same messages under the same lease', async () => {

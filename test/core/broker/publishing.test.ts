@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { PocketError } from '../../../core/errors.ts'
 import { defaultLimits } from '../../../core/limits.ts'
 import { judgeSequence } from '../../../core/broker/producers.ts'
+import { keyKinds } from '../../../core/storage/keys.ts'
 import { BrokerWorld, encodeMessages, idBytes } from './broker-world.ts'
 
 function codeOf(outcome: unknown): string {
@@ -142,12 +143,57 @@ describe('publishing', () => {
     expect(world.failures.map(({ code }) => code)).toEqual(['STORE_FAILED'])
   })
 
+  it('refuses what one turn brings beyond the room there is, and goes on', async () => {
+    const limits = { queueCountDefault: 1, storeReserveBytes: 300_000 }
+    const world = await BrokerWorld.open({ limits, storeBytes: 1_000_000 })
+    const outcomes: string[] = []
+    for (let producer = 0; producer < 100; producer++) {
+      world.broker.publish({
+        topic: 't',
+        producerId: idBytes(producer),
+        producerEpoch: 0,
+        baseSequence: 0,
+        messageCount: 1,
+        messages: encodeMessages(['x'.repeat(20_000)], 0),
+      }, (outcome) => outcomes.push(codeOf(outcome)))
+    }
+    await world.settle()
+    expect(outcomes).toHaveLength(100)
+    expect(outcomes.filter((code) => code === 'no error').length).toBeGreaterThan(25)
+    expect(outcomes).toContain('STORE_FULL')
+    const member = await world.join('t')
+    await world.ack(member, member.held)
+    expect(world.broker.stats().backlog).toBe(0)
+    expect(world.failures).toEqual([])
+  })
+
+  it('says when a batch was stored as its record does, also when the wall clock goes back', async () => {
+    const world = await BrokerWorld.open({ limits: { queueCountDefault: 1 } })
+    const first = await world.publish('t', ['a'])
+    world.clock.jumpWall(-60_000)
+    const second = await world.publish('t', ['b'])
+    const member = await world.join('t')
+    expect(member.held.map(({ message }) => message.storedMs)).toEqual([first.storedMs, second.storedMs])
+    expect(second.storedMs).toBe(first.storedMs)
+  })
+
   it('forgets producers after the window, and says so to one that comes back', async () => {
     const world = await BrokerWorld.open({ limits: { producerRetentionMs: 60_000, retentionSweepMs: 1_000 } })
     await world.publish('t', ['a'])
     await world.advance(61_500)
     expect(world.broker.stats().producerCount).toBe(0)
     expect(codeOf(await world.tryPublish('t', ['b'], 1, { baseSequence: 1 }))).toBe('PRODUCER_UNKNOWN')
+  })
+
+  it('forgets the producer that was silent for longest, of whichever topic, when there are too many', async () => {
+    const world = await BrokerWorld.open({ limits: { producerCountMax: 2 } })
+    for (const [topic, producer] of [['a', 1], ['a', 2], ['b', 3], ['b', 3], ['b', 4], ['b', 3], ['b', 4]] as const) {
+      await world.publish(topic, ['x'], producer)
+      await world.advance(1)
+    }
+    expect(world.broker.stats().producerCount).toBe(2)
+    expect(await world.entries(keyKinds.producer)).toHaveLength(2)
+    expect(codeOf(await world.tryPublish('a', ['x'], 2))).toBe('PRODUCER_UNKNOWN')
   })
 })
 

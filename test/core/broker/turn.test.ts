@@ -130,6 +130,25 @@ describe('timers', () => {
     expect(fired).toEqual(delays.filter((_, index) => !cancelled.has(index)).sort((left, right) => left - right))
   })
 
+  it('fire in the order they were asked for where they are due at the same time', () => {
+    const clock = new SimClock()
+    const timers = new Timers(clock)
+    const fired: number[] = []
+    for (let number = 0; number < 100; number++) timers.at(clock.monotonic() + 5, () => fired.push(number))
+    clock.advance(5)
+    expect(fired).toEqual(Array.from({ length: 100 }, (_, index) => index))
+  })
+
+  it('can be cancelled when they were stopped', () => {
+    const clock = new SimClock()
+    const timers = new Timers(clock)
+    const waits = [5, 3, 9].map((delayMs) => timers.at(clock.monotonic() + delayMs, () => {}))
+    timers.stop()
+    waits.push(timers.at(clock.monotonic() + 1, () => {}))
+    for (const wait of waits) timers.cancel(wait)
+    expect(waits.map(({ index }) => index)).toEqual([-1, -1, -1, -1])
+  })
+
   it('take waits that are due already, and none after they were stopped', () => {
     const clock = new SimClock()
     const timers = new Timers(clock)

@@ -2,25 +2,28 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Admin } from '../../../core/client/api.ts'
-import type { FrameFields, UpstreamName } from '../../../core/protocol/frames.ts'
+import type { UpstreamName } from '../../../core/protocol/frames.ts'
 import type { Script } from '../../support/scripted-relay.ts'
 import { recordOf } from './records.ts'
 import { ScriptedWorld, watch } from './scripted-world.ts'
 
 const config = { queueCount: 2, messageType: 'FIFO', retentionMs: 5, retentionBytes: 6 } as const
 const queues = [{ queueId: 0, epoch: 3, minOffset: 1, maxOffset: 9, storedBytes: 100 }]
+const found = recordOf(['found'], { baseOffset: 4 })
 const groupConfig = { attemptCountMax: 3, retryScheduleMs: [1_000] }
 
 const answering: Script = {
-  CREATE_TOPIC: ({ requestId, topic }, line) => line.send('TOPIC', { requestId, topic, config, queues, groups: ['g'] }),
-  DESCRIBE_TOPIC: ({ requestId, topic }, line) => line.send('TOPIC', { requestId, topic, config, queues, groups: ['g'] }),
+  CREATE_TOPIC: ({ requestId, topic }, line) =>
+    line.send('TOPIC', { requestId, topic, config, queues, groups: ['g'] }),
+  DESCRIBE_TOPIC: ({ requestId, topic }, line) =>
+    line.send('TOPIC', { requestId, topic, config, queues, groups: ['g'] }),
   DELETE_TOPIC: ({ requestId }, line) => line.send('DONE', { requestId, failures: [] }),
   CONFIGURE_GROUP: ({ requestId, group }, line) =>
     line.send('GROUP', { requestId, group, config: groupConfig, members: [], queues: [] }),
   RESET_GROUP: ({ requestId, group }, line) =>
     line.send('GROUP', { requestId, group, config: groupConfig, members: [], queues: [] }),
   QUERY: ({ requestId }, line) =>
-    line.send('MESSAGES', { requestId, messages: [{ topic: 'orders', queueId: 1, record: recordOf(['found'], { baseOffset: 4 }) }] }),
+    line.send('MESSAGES', { requestId, messages: [{ topic: 'orders', queueId: 1, record: found }] }),
 }
 
 async function administering(script: Script = {}): Promise<{ world: ScriptedWorld; admin: Admin }> {
@@ -30,14 +33,16 @@ async function administering(script: Script = {}): Promise<{ world: ScriptedWorl
 
 /** The last frame of a name, without its request id. */
 function lastOf<N extends UpstreamName>(world: ScriptedWorld, name: N): object {
-  const { requestId: _, name: _n, ...fields } = world.relay.line.heard(name).at(-1) as unknown as FrameFields<'DELETE_TOPIC'> & { name: N }
+  const frame = world.relay.line.heard(name).at(-1) as object | undefined
+  const { requestId: _, name: _n, ...fields } = frame as { requestId: number; name: N }
   return fields
 }
 
 describe('topics', () => {
   test('are created with what is named, in milliseconds', async () => {
     const { world, admin } = await administering()
-    const detail = await world.until(admin.createTopic('orders', { queueCount: 2, messageType: 'FIFO', retention: '2h' }))
+    const settings = { queueCount: 2, messageType: 'FIFO', retention: '2h' } as const
+    const detail = await world.until(admin.createTopic('orders', settings))
     expect(lastOf(world, 'CREATE_TOPIC')).toEqual({
       topic: 'orders',
       options: { queueCount: 2, messageType: 'FIFO', retentionMs: 7_200_000, retentionBytes: undefined },
@@ -49,8 +54,10 @@ describe('topics', () => {
   test('are listed over as many pages as there are', async () => {
     const summary = (topic: string) => ({ topic, config, messageCount: 7 })
     const { world, admin } = await administering({
-      LIST_TOPICS: ({ requestId, after }, line) =>
-        line.send('TOPICS', { requestId, topics: [summary(`${after}a`), summary(`${after}b`)], more: after.length < 2 }),
+      LIST_TOPICS: ({ requestId, after }, line) => {
+        const topics = [summary(`${after}a`), summary(`${after}b`)]
+        line.send('TOPICS', { requestId, topics, more: after.length < 2 })
+      },
     })
     const topics = await world.until(admin.listTopics({ containing: 'x' }))
     expect(topics.map(({ topic }) => topic)).toEqual(['a', 'b', 'ba', 'bb', 'bba', 'bbb'])
@@ -116,7 +123,8 @@ describe('groups', () => {
 
   test('are reset to an offset only where there is such a queue', async () => {
     const { world, admin } = await administering()
-    const reset = (options: { to: { offset: number }; queueId?: number }) => world.until(admin.resetGroup('till', 'orders', options))
+    const reset = (options: { to: { offset: number }; queueId?: number }) =>
+      world.until(admin.resetGroup('till', 'orders', options))
     await expect(reset({ to: { offset: 4 } })).rejects.toMatchObject({ code: 'BAD_ARGUMENT' })
     await expect(reset({ to: { offset: 4 }, queueId: 9 })).rejects.toMatchObject({ code: 'QUEUE_NOT_FOUND' })
   })
@@ -131,13 +139,19 @@ describe('messages', () => {
     expect(new TextDecoder().decode(message?.value)).toBe('found')
     expect(lastOf(world, 'QUERY')).toMatchObject({ topic: '', messageId: id, key: undefined })
     await world.until(admin.findByKey('orders', 'k', { from: new Date(1), to: new Date(2), max: 3 }))
-    expect(lastOf(world, 'QUERY')).toEqual({ topic: 'orders', messageId: undefined, key: 'k', fromMs: 1, toMs: 2, messageCountMax: 3 })
+    expect(lastOf(world, 'QUERY')).toEqual({
+      topic: 'orders', messageId: undefined, key: 'k', fromMs: 1, toMs: 2, messageCountMax: 3,
+    })
     await world.until(admin.findByTime('orders', { from: new Date(7) }))
-    expect(lastOf(world, 'QUERY')).toMatchObject({ key: undefined, fromMs: 7, toMs: Number.MAX_SAFE_INTEGER, messageCountMax: 64 })
+    expect(lastOf(world, 'QUERY')).toMatchObject({
+      key: undefined, fromMs: 7, toMs: Number.MAX_SAFE_INTEGER, messageCountMax: 64,
+    })
   })
 
   test('that are not there are undefined', async () => {
-    const { world, admin } = await administering({ QUERY: ({ requestId }, line) => line.refuse(requestId, 'MESSAGE_NOT_FOUND') })
+    const { world, admin } = await administering({
+      QUERY: ({ requestId }, line) => line.refuse(requestId, 'MESSAGE_NOT_FOUND'),
+    })
     expect(await world.until(admin.findById('0102030405060708-3-10'))).toBeUndefined()
     world.relay.script = { QUERY: ({ requestId }, line) => line.send('MESSAGES', { requestId, messages: [] }) }
     expect(await world.until(admin.findById('0102030405060708-3-10'))).toBeUndefined()

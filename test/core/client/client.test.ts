@@ -35,7 +35,8 @@ describe('connecting', () => {
         line.close(closeCodes.UNAUTHENTICATED)
       },
     })
-    await expect(world.until(world.client.connected)).rejects.toMatchObject({ code: 'UNAUTHENTICATED', retryable: false })
+    const connected = world.until(world.client.connected)
+    await expect(connected).rejects.toMatchObject({ code: 'UNAUTHENTICATED', retryable: false })
     expect(world.client.link).toBe('closed')
   })
 
@@ -174,7 +175,8 @@ describe('the end', () => {
       SUBSCRIBE: ({ requestId, subscriptionId }, line) =>
         line.send('SUBSCRIBED', { requestId, subscriptionId, messageType: 'NORMAL', leaseMs: 1_000, positions: [] }),
       UNSUBSCRIBE: ({ requestId }, line) => line.send('DONE', { requestId, failures: [] }),
-      PUBLISH: ({ requestId }, line) => line.send('PUBLISHED', { requestId, duplicate: false, storedMs: 1, segments: [] }),
+      PUBLISH: ({ requestId }, line) =>
+        line.send('PUBLISHED', { requestId, duplicate: false, storedMs: 1, segments: [] }),
     })
     const { client } = world
     const consumer = client.topic('orders').consume({ group: 'g' })

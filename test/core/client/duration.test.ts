@@ -5,8 +5,8 @@ import type { Duration } from '../../../core/client/api.ts'
 import { durationToMs } from '../../../core/client/duration.ts'
 
 test.each([
-  [0, 0], [1_500, 1_500], [0.2, 1], ['500ms', 500], ['30s', 30_000], ['1.5s', 1_500], ['5m', 300_000], ['2h', 7_200_000],
-  ['3d', 259_200_000],
+  [0, 0], [1_500, 1_500], [0.2, 1], ['500ms', 500], ['30s', 30_000], ['1.5s', 1_500], ['5m', 300_000],
+  ['2h', 7_200_000], ['3d', 259_200_000],
 ] as [Duration, number][])('%j is %i ms', (duration, ms) => {
   expect(durationToMs(duration, 'lease')).toBe(ms)
 })

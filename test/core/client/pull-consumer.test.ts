@@ -113,7 +113,8 @@ describe('pulling', () => {
     const { world, reader, iterator, open } = await pulling({ from: { epoch: 4, offset: 9 }, filter: 'b||a' })
     watch(iterator.next())
     await world.settle()
-    expect(open[0]?.pull).toMatchObject({ start: { kind: 'position', position: { epoch: 4, offset: 9 } }, filter: 'a || b' })
+    const start = { kind: 'position', position: { epoch: 4, offset: 9 } }
+    expect(open[0]?.pull).toMatchObject({ start, filter: 'a || b' })
     expect(reader.position).toEqual({ epoch: 4, offset: 9 })
   })
 
@@ -147,7 +148,8 @@ describe('pulling', () => {
     const got = watch(iterator.next())
     await world.settle()
     const tagHashes = [tagHashOf('paid'), tagHashOf('paid')]
-    answer(context, ['a', 'b'], { records: [recordOf(['a', 'b'], { headers: [{ tag: 'x' }, { tag: 'paid' }], tagHashes })] })
+    const headers = [{ tag: 'x' }, { tag: 'paid' }]
+    answer(context, ['a', 'b'], { records: [recordOf(['a', 'b'], { headers, tagHashes })] })
     await world.settle()
     expect(bodiesOf(got.value)).toEqual(['b'])
   })
@@ -245,8 +247,12 @@ describe('the end', () => {
     expect(bodiesOf(got.value)).toBe('done')
   })
 
-  test('a queue that can not be one is refused on the spot', async () => {
+  test.each<PullOptions>([
+    { queueId: -1 },
+    { queueId: 0, from: { epoch: 1, offset: -1 } },
+    { queueId: 0, from: { epoch: 0.5, offset: 1 } },
+  ])('%j is refused on the spot', async (options) => {
     const world = await ScriptedWorld.connected()
-    expect(() => world.client.topic('orders').pull({ queueId: -1 })).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }))
+    expect(() => world.client.topic('orders').pull(options)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }))
   })
 })

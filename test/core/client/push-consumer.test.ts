@@ -86,8 +86,10 @@ describe('subscribing', () => {
   })
 
   test('refused for good ends the consumer with the code, and the error event tells if nobody listens', async () => {
-    const refusing = { SUBSCRIBE: ({ requestId }: { requestId: number }, line: ScriptedLine) => line.refuse(requestId, 'SUBSCRIPTION_CONFLICT') }
-    const world = await ScriptedWorld.connected({ ...agreeable, ...refusing })
+    const world = await ScriptedWorld.connected({
+      ...agreeable,
+      SUBSCRIBE: ({ requestId }, line) => line.refuse(requestId, 'SUBSCRIPTION_CONFLICT'),
+    })
     const consumer = world.client.topic('orders').consume({ group: 'till' })
     const subscribed = watch(consumer.subscribed)
     await world.settle()
@@ -115,6 +117,8 @@ describe('subscribing', () => {
     [{ filter: 'a ||' }, 'BAD_FILTER'],
     [{ lease: 'soon' as '1s' }, 'BAD_ARGUMENT'],
     [{ prefetch: 0 }, 'BAD_ARGUMENT'],
+    [{ positions: new Map([[0, { epoch: 1, offset: 1.5 }]]) }, 'BAD_ARGUMENT'],
+    [{ positions: new Map([[-1, { epoch: 1, offset: 1 }]]) }, 'BAD_ARGUMENT'],
     [{ from: new Date(Number.NaN) }, 'BAD_ARGUMENT'],
   ])('%j is refused on the spot', async (options, code) => {
     const world = await ScriptedWorld.connected(agreeable)
@@ -133,8 +137,8 @@ describe('messages', () => {
     const [a, b] = await take(world, consumer, 2)
     expect(a?.value).toBe('a')
     expect({ ...JSON.parse(JSON.stringify(a)) as object }).toEqual({
-      messageId: '0102030405060708-3-10', topic: 'orders', queueId: 3, offset: 5, tag: 't', keys: ['k'], messageGroup: 'g',
-      properties: { p: 'v' }, bornMs: 1_000, storedMs: 2_000, attempt: 2, value: 'a',
+      messageId: '0102030405060708-3-10', topic: 'orders', queueId: 3, offset: 5, tag: 't', keys: ['k'],
+      messageGroup: 'g', properties: { p: 'v' }, bornMs: 1_000, storedMs: 2_000, attempt: 2, value: 'a',
     })
     expect(b).toMatchObject({ messageId: '0102030405060708-3-11', tag: undefined, keys: [], offset: 6 })
     expect(frame.leaseId).toBeGreaterThan(0)
@@ -151,7 +155,8 @@ describe('messages', () => {
     expect(good.value?.value).toEqual({ a: 1 })
     expect(good.value?.value).toBe(good.value?.value)
     const { value: message } = bad as IteratorYieldResult<Message<unknown>>
-    expect(() => message.value).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT', cause: expect.any(SyntaxError) }))
+    const failure = { code: 'BAD_ARGUMENT', cause: expect.any(SyntaxError) as unknown }
+    expect(() => message.value).toThrow(expect.objectContaining(failure))
     expect(message.body.length).toBe(7)
   })
 
@@ -301,15 +306,32 @@ describe('settling', () => {
     await expect(world.until(message?.retry() as Promise<void>)).rejects.toMatchObject({ code: 'FORBIDDEN' })
   })
 
-  test('more ranges than a frame holds go in several', async () => {
-    const { world, consumer, deliver } = await consuming({ prefetch: 20_000 })
-    const bodies = Array.from({ length: 10_000 }, () => 'x')
-    for (let queueId = 0; queueId < 2; queueId++) deliver(bodies, { queueId })
-    const messages = await take(world, consumer, 20_000)
+  test('more ranges than a frame holds go in several, and the acks wait for the last', async () => {
+    const requestIds: number[] = []
+    const { world, consumer, deliver } = await consuming({ prefetch: 20_000 }, {
+      ACK: ({ requestId }) => requestIds.push(requestId),
+    })
+    for (let queueId = 0; queueId < 2; queueId++) deliver(Array.from({ length: 5_000 }, () => 'x'), { queueId })
+    const messages = await take(world, consumer, 10_000)
     // Every other one: nothing joins.
     const acks = messages.filter((_, index) => index % 2 === 0).map((message) => message.ack())
-    await world.until(Promise.all(acks))
-    expect(world.relay.line.heard('ACK').map(({ ranges }) => ranges.length)).toEqual([5_000, 5_000])
+    const [first, last] = [watch(acks[0] as Promise<void>), watch(acks.at(-1) as Promise<void>)]
+    await world.settle()
+    const { line } = world.relay
+    const ranges = line.heard('ACK').flatMap((frame) => frame.ranges)
+    expect(ranges).toHaveLength(5_000)
+    expect(Math.max(...line.heard('ACK').map((frame) => frame.ranges.length))).toBeLessThanOrEqual(2_048)
+    expect(requestIds).toHaveLength(3)
+    line.send('DONE', { requestId: requestIds[0] ?? 0, failures: [] })
+    await world.settle()
+    expect([first.outcome, last.outcome]).toEqual(['pending', 'pending'])
+    line.send('DONE', { requestId: requestIds[1] ?? 0, failures: [] })
+    await world.settle()
+    expect([first.outcome, last.outcome]).toEqual(['ok', 'pending'])
+    const failures = [{ index: 0, code: errorCodes.RECEIPT_STALE.number }]
+    line.send('DONE', { requestId: requestIds[2] ?? 0, failures })
+    await world.settle()
+    expect(last.outcome).toBe('RECEIPT_STALE')
   })
 })
 
@@ -405,6 +427,21 @@ describe('leases', () => {
     const extendCount = world.relay.line.heard('EXTEND').length
     await world.pass(600_000)
     expect(world.relay.line.heard('EXTEND')).toHaveLength(extendCount)
+  })
+
+  test('of an application that wakes up after all do not cost it its credit', async () => {
+    const { world, consumer, deliver } = await consuming({ prefetch: 4 })
+    deliver(['a', 'b', 'c', 'd'])
+    await take(world, consumer, 1)
+    await world.pass(20 * 60_000)
+    const grants = () => world.relay.line.heard('CREDIT').slice(1).map(({ messageCount }) => messageCount)
+    expect(grants()).toEqual([])
+    const next = watch(consumer[Symbol.asyncIterator]().next())
+    await world.settle()
+    expect(grants()).toEqual([4])
+    deliver(['e'])
+    await world.settle()
+    expect(next.value?.value?.value).toBe('e')
   })
 
   test('that the relay says are over abort the signal, and the rest is not shown', async () => {
@@ -532,11 +569,12 @@ describe('BROADCASTING', () => {
   })
 
   test('knows what the application has taken, and resumes behind what it has received', async () => {
-    const { world, consumer, deliver } = await consuming({ ...broadcast, positions: new Map([[1, { epoch: 9, offset: 4 }]]) })
-    expect(world.relay.line.heard('SUBSCRIBE')[0]?.positions).toEqual([{ queueId: 1, position: { epoch: 9, offset: 4 } }])
+    const position = { epoch: 9, offset: 4 }
+    const { world, consumer, deliver } = await consuming({ ...broadcast, positions: new Map([[1, position]]) })
+    expect(world.relay.line.heard('SUBSCRIBE')[0]?.positions).toEqual([{ queueId: 1, position }])
     deliver(['a', 'b', 'c'], { leaseId: 0, baseOffset: 20 })
     // Nothing passed the filter for a while.
-    world.relay.line.send('DELIVER', { ...deliverOf([], { leaseId: 0, baseOffset: 0 }), next: { epoch: 1, offset: 50 } })
+    world.relay.line.send('DELIVER', { ...deliverOf([], { leaseId: 0 }), next: { epoch: 1, offset: 50 } })
     deliver(['z'], { leaseId: 0, queueId: 1, baseOffset: 4, epoch: 9 })
     expect(bodiesOf(await take(world, consumer, 2))).toEqual(['a', 'b'])
     expect([...consumer.positions()]).toEqual([[1, { epoch: 9, offset: 4 }], [0, { epoch: 1, offset: 22 }]])
@@ -549,6 +587,17 @@ describe('BROADCASTING', () => {
     expect(new Map(consumer.positions())).toEqual(new Map([
       [0, { epoch: 1, offset: 50 }], [1, { epoch: 9, offset: 5 }],
     ]))
+  })
+
+  test('that has received nothing yet resumes where the relay began, so that it misses nothing meanwhile', async () => {
+    const positions = [{ queueId: 0, position: { epoch: 5, offset: 70 } }]
+    const { world, consumer } = await consuming(broadcast, {
+      SUBSCRIBE: (frame, line) => line.send('SUBSCRIBED', { ...subscribedOf(frame), positions }),
+    })
+    expect([...consumer.positions()]).toEqual([[0, { epoch: 5, offset: 70 }]])
+    world.network.cut()
+    await world.pass(1_000)
+    expect(world.relay.line.heard('SUBSCRIBE')[0]?.positions).toEqual(positions)
   })
 
   test('tells of a gap when everything before it was taken', async () => {
@@ -649,6 +698,14 @@ describe('running a handler', () => {
     await world.settle()
     expect(handled).toBe(10)
     expect(world.relay.line.heard('ACK').length).toBeGreaterThan(2)
+  })
+
+  test('that nobody awaits tells the error event when it is ended from outside', async () => {
+    const { world, consumer } = await consuming()
+    void consumer.run(() => {})
+    world.relay.line.send('REVOKED', { subscriptionId: 1, code: errorCodes.TOPIC_NOT_FOUND.number, message: 'deleted' })
+    await world.settle()
+    expect(world.errors.map(({ code }) => code)).toEqual(['TOPIC_NOT_FOUND'])
   })
 
   test('is either that or iterating', async () => {
@@ -787,7 +844,8 @@ describe('the end', () => {
     await world.until(world.client.close())
     expect(next.value).toEqual({ done: true, value: undefined })
     await expect(message?.ack()).rejects.toMatchObject({ code: 'CLOSED' })
-    expect(() => world.client.topic('orders').consume({ group: 'g' })).toThrow(expect.objectContaining({ code: 'CLOSED' }))
+    const consume = () => world.client.topic('orders').consume({ group: 'g' })
+    expect(consume).toThrow(expect.objectContaining({ code: 'CLOSED' }))
     expect(world.clock.nextTimerMs).toBeUndefined()
   })
 })

@@ -12,7 +12,8 @@ import { ScriptedWorld, watch } from './scripted-world.ts'
 
 type Receive = FrameFields<'RECEIVE'>
 
-const done = ({ requestId }: { requestId: number }, line: ScriptedLine) => line.send('DONE', { requestId, failures: [] })
+const done = ({ requestId }: { requestId: number }, line: ScriptedLine) =>
+  line.send('DONE', { requestId, failures: [] })
 
 const agreeable: Script = {
   SUBSCRIBE: ({ requestId, subscriptionId }, line) =>
@@ -45,7 +46,9 @@ async function receiving(script: Script = {}, filter = '*'): Promise<ReceiverWor
 }
 
 /** Answers the oldest open receive with a delivery of these bodies, or with nothing. */
-function answer({ open }: ReceiverWorld, bodies: readonly string[], delivery: Partial<FrameFields<'DELIVER'>> = {}): FrameFields<'DELIVER'> {
+function answer(
+  { open }: ReceiverWorld, bodies: readonly string[], delivery: Partial<FrameFields<'DELIVER'>> = {},
+): FrameFields<'DELIVER'> {
   const { receive, line } = open.shift() as ReceiverWorld['open'][number]
   const frame = { ...deliverOf(bodies), ...delivery }
   if (bodies.length > 0) line.send('DELIVER', frame)

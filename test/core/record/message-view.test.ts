@@ -39,7 +39,8 @@ test('gives the same as decoding the message whole, in any order of reading', ()
 
 describe('bytes that are no message', () => {
   test('give an error, every time they are asked, and never another', () => {
-    const bytes = recordOf(['some body'], { headers: [{ tag: 'tag', keys: ['k'], messageGroup: 'g', properties: new Map([['a', 'b']]) }] })
+    const properties = new Map([['a', 'b']])
+    const bytes = recordOf(['some body'], { headers: [{ tag: 'tag', keys: ['k'], messageGroup: 'g', properties }] })
     const messageArea = RecordBatch.view(bytes).messageStart(0)
     fc.assert(fc.property(fc.nat(bytes.length - messageArea - 1), fc.nat(255), (position, value) => {
       const damaged = bytes.slice()

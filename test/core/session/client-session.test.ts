@@ -47,13 +47,12 @@ async function connectedWorld(options: Partial<ClientSessionOptions> = {}): Prom
 }
 
 /** Writes down what the session tells it. */
-function participantOf(session: ClientSession, turnEnded = () => {}): { participant: SessionParticipant; told: string[] } {
+function participantOf(session: ClientSession): { participant: SessionParticipant; told: string[] } {
   const told: string[] = []
   const participant = {
     linked: () => told.push('linked'),
     unlinked: () => told.push('unlinked'),
     ended: (error: PocketError) => told.push(`ended ${error.code}`),
-    turnEnded,
   }
   session.join(participant)
   return { participant, told }
@@ -77,8 +76,10 @@ function describeOrders(session: ClientSession, outcomes: string[], isRepeatable
 describe('connecting', () => {
   test('says who it is, and is connected once welcomed', async () => {
     const { relay, session, states } = await connectedWorld()
-    expect(relay.line.heard('HELLO')).toMatchObject([{ versionMin: 1, versionMax: 1, clientName: 'tester', token: 'secret' }])
-    expect(session.limits).toMatchObject({ heartbeatMs: someWelcome.heartbeatMs, frameBytesMax: someWelcome.frameBytesMax })
+    const hello = { versionMin: 1, versionMax: 1, clientName: 'tester', token: 'secret' }
+    expect(relay.line.heard('HELLO')).toMatchObject([hello])
+    const { heartbeatMs, frameBytesMax } = someWelcome
+    expect(session.limits).toMatchObject({ heartbeatMs, frameBytesMax })
     expect(states).toEqual(['connected'])
   })
 
@@ -276,9 +277,11 @@ describe('reconnecting', () => {
 
   test('frames that were not sent with the old connection do not go out on the new one', async () => {
     const { clock, relay, session } = await connectedWorld()
-    session.send('CREDIT', { subscriptionId: 1, messageCount: 1, byteCount: 1 })
+    // The end is told before the turn of the first frame is over.
     relay.line.close(closeCodes.OVERLOADED)
+    session.send('CREDIT', { subscriptionId: 1, messageCount: 1, byteCount: 1 })
     clock.runTurn()
+    expect(session.state).toBe('waiting')
     session.send('CREDIT', { subscriptionId: 2, messageCount: 1, byteCount: 1 })
     await pass(clock, 1_000)
     expect(relay.lines).toHaveLength(2)

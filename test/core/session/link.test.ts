@@ -245,7 +245,8 @@ describe('what the relay said before it closed', () => {
   test('is the cause of a lost connection that may come back', () => {
     const { link } = stepLink(links.connected, events.refused, context)
     const ended = stepLink(link, { kind: 'ended', code: closeCodes.OVERLOADED, reason: 'full' }, context)
-    expect(ended.link).toMatchObject({ kind: 'waiting', error: { code: 'CONNECTION_LOST', cause: { code: 'OVERLOADED' } } })
+    const error = { code: 'CONNECTION_LOST', cause: { code: 'OVERLOADED' } }
+    expect(ended.link).toMatchObject({ kind: 'waiting', error })
   })
 })
 

@@ -38,12 +38,13 @@ describe('greeting', () => {
     expectRefusedConnection(world, 'UNSUPPORTED_VERSION', 'UNSUPPORTED_VERSION')
   })
 
-  test('closes a connection that says nothing in time, and not before', () => {
+  test('closes a connection that says nothing in time, and not before; it may come again', () => {
     const world = new SessionWorld({ limits: { helloTimeoutMs: 5_000 } })
     world.clock.advance(4_999)
     expect(world.connection.ending).toBeUndefined()
     world.clock.advance(1)
-    expectRefusedConnection(world, 'HELLO_EXPECTED', 'HELLO_EXPECTED')
+    expect(world.sent).toEqual([])
+    expect(world.connection.ending?.code).toBe(closeCodes.HEARTBEAT_LOST)
   })
 
   test('asks the authenticator with what HELLO said, and waits for its verdict', () => {
@@ -102,7 +103,7 @@ describe('every event in every state', () => {
   const expected: Record<State, Record<Event, Outcome>> = {
     'greeting': {
       'HELLO': 'WELCOME', 'PING': 'HELLO_EXPECTED', 'request': 'HELLO_EXPECTED', 'CREDIT': 'HELLO_EXPECTED',
-      'bad bytes': 'BAD_FRAME', 'closed': 'is over', 'silence': 'HELLO_EXPECTED',
+      'bad bytes': 'BAD_FRAME', 'closed': 'is over', 'silence': 'HEARTBEAT_LOST',
     },
     'authenticating': {
       'HELLO': 'HELLO_EXPECTED', 'PING': 'HELLO_EXPECTED', 'request': 'HELLO_EXPECTED', 'CREDIT': 'HELLO_EXPECTED',
@@ -224,6 +225,16 @@ describe('bad bytes', () => {
     world.hear(messageBytes(2_000_001 - overhead))
     expect(world.broker.publishes).toHaveLength(1)
     expectRefusedConnection(world, 'LIMIT_EXCEEDED', 'LIMIT_EXCEEDED')
+  })
+
+  test('a message before WELCOME holds a HELLO, the longest one too, and not more', () => {
+    const longest = hello({ clientId: 'i'.repeat(64), clientName: 'n'.repeat(512), token: 't'.repeat(4_096) })
+    const world = new SessionWorld()
+    world.hear(longest)
+    expect(world.sent).toEqual(['WELCOME'])
+    const other = new SessionWorld()
+    other.hear(publish({ messages: new Uint8Array(10_000) }))
+    expectRefusedConnection(other, 'LIMIT_EXCEEDED', 'LIMIT_EXCEEDED')
   })
 
   test('what stood before the bad frame in its message is done, what stands behind is not', () => {

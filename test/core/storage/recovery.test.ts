@@ -176,4 +176,98 @@ describe('opening a store', () => {
       }
     }
   })
+
+  it('moves the epoch on once for a loss, however often it opens', async () => {
+    const world = await filledWorld()
+    const member = await world.join('t', { credit: 50 })
+    await world.ack(member, member.held)
+    const reader = await world.join('t', { mode: 'BROADCASTING', group: 'b', credit: 50 })
+    const position = reader.deliveries.at(-1)?.next
+    if (position === undefined) throw new Error('too few deliveries')
+    const epoch = await epochOf(world)
+    await damageRecord(world, 9)
+    for (let count = 0; count < 3; count++) {
+      await world.reopen()
+      expect(world.broker.damages).toMatchObject([{ what: 'record at the tail' }])
+    }
+    expect(await epochOf(world)).toBe(epoch + 1)
+    const again = await world.join('t', { mode: 'BROADCASTING', group: 'b', positions: [{ queueId: 0, position }] })
+    expect(again.bodies).toEqual(numbers(50, 90))
+    await damageRecord(world, 8)
+    await world.reopen()
+    expect(await epochOf(world)).toBe(epoch + 1)
+    await world.publish('t', ['100'])
+    await damageRecord(world, 10)
+    await world.reopen()
+    expect(await epochOf(world)).toBe(epoch + 2)
+    expect((await world.join('t')).bodies).toEqual(numbers(50, 80))
+  })
+
+  it('gives no offset again where a queue’s state and its last record are damaged', async () => {
+    const world = await filledWorld()
+    const member = await world.join('t')
+    await world.ack(member, member.held)
+    const [{ key, value }] = await world.entries(keyKinds.queueState) as [StoreEntry]
+    await world.write([{ key, value: flipped(value) }])
+    await damageRecord(world, 9)
+    await world.reopen()
+    expect(await world.entries(keyKinds.record)).toHaveLength(10)
+    expect((await world.publish('t', ['100'])).segments).toMatchObject([{ offset: 100 }])
+    expect((await world.join('t')).bodies).toEqual(['100'])
+  })
+
+  it('gives no offset again that a group was given, where a queue’s state is damaged and its last record gone', async () => {
+    const world = await filledWorld()
+    const member = await world.join('t')
+    await world.ack(member, member.held)
+    const state = (await world.entries(keyKinds.queueState))[0] as StoreEntry
+    const { key } = (await world.entries(keyKinds.record))[9] as StoreEntry
+    await world.write([{ key, value: null }, { key: state.key, value: flipped(state.value) }])
+    await world.reopen()
+    expect((await world.publish('t', ['new'])).segments).toMatchObject([{ offset: 100 }])
+    expect((await world.join('t')).bodies).toEqual(['new'])
+    await world.reopen()
+    expect(world.broker.damages).toEqual([])
+  })
+
+  it('gives no new topic the data of one whose configuration is damaged along with the header', async () => {
+    const world = await filledWorld()
+    for (const kind of [keyKinds.store, keyKinds.topic]) {
+      const [{ key, value }] = await world.entries(kind) as [StoreEntry]
+      await world.write([{ key, value: flipped(value) }])
+    }
+    await world.reopen()
+    await world.publish('other', ['x'])
+    expect((await world.join('other')).bodies).toEqual(['x'])
+    await world.reopen()
+    expect(await world.entries(keyKinds.record)).toHaveLength(11)
+  })
+
+  it('finds a time among damaged records', async () => {
+    const world = await BrokerWorld.open({ limits: { queueCountDefault: 1, tailCacheBytesMax: 0 } })
+    const times: number[] = []
+    for (let batch = 0; batch < 10; batch++) {
+      times.push(world.clock.now())
+      await world.publish('t', numbers(batch * 10, batch * 10 + 10))
+      await world.advance(1_000)
+    }
+    for (const damaged of [4, 5, 6]) await damageRecord(world, damaged)
+    const fromMs = times[8] as number
+    expect((await world.join('t', { start: { kind: 'timestamp', timestampMs: fromMs } })).bodies).toEqual(numbers(80, 100))
+    const range = { fromMs, toMs: fromMs + 1, messageCountMax: 100, messageId: undefined, key: undefined }
+    expect(await world.must<readonly unknown[]>((answer) => world.broker.query({ topic: 't', ...range }, answer)))
+      .toHaveLength(10)
+  })
+
+  it('lets retention go on behind many damaged records', async () => {
+    const limits = { queueCountDefault: 1, tailCacheBytesMax: 0, retentionMsDefault: 10_000, retentionSweepMs: 1_000 }
+    const world = await BrokerWorld.open({ limits })
+    for (let count = 0; count < 600; count++) await world.publish('t', ['x'])
+    const entries = await world.entries(keyKinds.record)
+    await world.write(entries.slice(0, 590).map(({ key, value }) => ({ key, value: flipped(value) })))
+    await world.advance(11_000)
+    await world.publish('t', ['young'])
+    await world.advance(2_000)
+    expect(await world.entries(keyKinds.record)).toHaveLength(1)
+  })
 })

@@ -1,0 +1,195 @@
+// What goes wrong in a simulated run. Each seed switches on some of the faults and leaves out the others (a swarm), so
+// that rare combinations come up and no fault hides another; then they strike at random moments until `heal`.
+
+import type { SimClient } from './sim-client.ts'
+import type { SimClock } from './sim-clock.ts'
+import type { Link, SimNetwork } from './sim-network.ts'
+import type { SimRandom } from './sim-random.ts'
+import type { SimRelay } from './sim-relay.ts'
+import { noFaults } from './sim-store.ts'
+import type { Trace } from './trace.ts'
+
+export const faultKinds = [
+  'relay-crash', 'crash-in-commit', 'relay-stop', 'relay-freeze', 'failed-sync', 'refused-commit', 'failed-read',
+  'disk-full', 'slow-disk', 'client-kill', 'client-freeze', 'wall-jump', 'cut', 'cut-all', 'network-down',
+  'dials-ignored', 'mute', 'stall',
+] as const
+
+export type FaultKind = (typeof faultKinds)[number]
+
+export interface NemesisDeps {
+  readonly clock: SimClock
+  readonly random: SimRandom
+  readonly network: SimNetwork
+  readonly relay: SimRelay
+  readonly trace: Trace
+  readonly clients: () => readonly SimClient[]
+  readonly killClient: (client: SimClient) => void
+  readonly storeReserveBytes: number
+}
+
+export class Nemesis {
+  readonly kinds: readonly FaultKind[]
+  /** How often each fault has struck. */
+  readonly landed = new Map<FaultKind, number>()
+  readonly #deps: NemesisDeps
+  readonly #random: SimRandom
+  #isHealed = false
+
+  constructor(deps: NemesisDeps) {
+    this.#deps = deps
+    this.#random = deps.random.fork('nemesis')
+    const share = this.#random.pick([0, 0.15, 0.3, 0.6])
+    const chosen = faultKinds.filter(() => this.#random.chance(share))
+    const isCalm = share === 0 && this.#random.chance(0.3)
+    this.kinds = chosen.length > 0 || isCalm ? chosen : [this.#random.pick(faultKinds)]
+    for (const kind of this.kinds) this.#schedule(kind)
+  }
+
+  /** Everything works again from now on, and nothing goes wrong any more. */
+  heal(): void {
+    this.#isHealed = true
+    const { network, relay, clients, clock, trace } = this.#deps
+    trace.add(clock.monotonic(), 'heal')
+    network.dials = 'answered'
+    Object.assign(relay.store.faults, noFaults)
+    relay.process.thaw()
+    for (const client of clients()) client.process.thaw()
+  }
+
+  #schedule(kind: FaultKind): void {
+    const { clock } = this.#deps
+    // Soon for the first time, so that what is switched on strikes.
+    const [least, most] = this.landed.has(kind) ? [500, 7_000] : [200, 2_900]
+    clock.setTimer(this.#random.between(least, most), () => {
+      if (this.#isHealed) return
+      const what = this.#strike(kind)
+      if (what !== undefined) {
+        this.#deps.trace.add(clock.monotonic(), 'fault', kind, what)
+        this.landed.set(kind, (this.landed.get(kind) ?? 0) + 1)
+      }
+      this.#schedule(kind)
+    })
+  }
+
+  /** What was struck; undefined where there was nothing to strike. */
+  #strike(kind: FaultKind): string | undefined {
+    const { network, relay, clients, killClient } = this.#deps
+    const random = this.#random
+    const { faults } = relay.store
+    switch (kind) {
+      case 'relay-crash':
+        if (relay.broker === undefined) return undefined
+        relay.crash()
+        return ''
+      case 'crash-in-commit':
+        return this.#crashInCommit(200)
+      case 'relay-stop':
+        if (relay.broker === undefined) return undefined
+        relay.stop()
+        return ''
+      case 'relay-freeze': {
+        const { process } = relay
+        const forMs = random.between(50, 6_000)
+        process.freeze()
+        this.#later(forMs, () => process.thaw())
+        return `${forMs.toFixed(0)} ms`
+      }
+      case 'failed-sync':
+        return this.#forAWhile(faults, { failedSyncChance: 1 }, random.between(20, 500))
+      case 'refused-commit':
+        return this.#forAWhile(faults, { refusedCommitChance: 1 }, random.between(20, 500))
+      case 'failed-read':
+        return this.#forAWhile(faults, { failedReadChance: 0.5 }, random.between(50, 2_000))
+      case 'disk-full': {
+        const { storeReserveBytes } = this.#deps
+        const roomBytes = random.chance(0.5) ? storeReserveBytes * random.between(0.9, 1.2) : random.below(3_000)
+        const { usedBytes } = relay.store.space()
+        return this.#forAWhile(faults, { capacityBytes: usedBytes + Math.floor(roomBytes) }, random.between(100, 4_000))
+      }
+      case 'slow-disk':
+        return this.#forAWhile(faults, {
+          commitLatencyMs: [0, random.between(5, 300)], readLatencyMs: [0, random.between(1, 100)],
+        }, random.between(500, 5_000))
+      case 'client-kill': {
+        const alive = clients()
+        if (alive.length === 0) return undefined
+        const client = random.pick(alive)
+        killClient(client)
+        return client.process.name
+      }
+      case 'client-freeze': {
+        const alive = clients()
+        if (alive.length === 0) return undefined
+        const { process } = random.pick(alive)
+        process.freeze()
+        this.#later(random.between(50, 12_000), () => process.thaw())
+        return process.name
+      }
+      case 'wall-jump': {
+        const process = random.pick([relay, relay, ...clients()]).process
+        // Waits and leases are stored by the relay's wall clock: one that is set back holds them up by as much.
+        const most = process === relay.process ? 10_000 : 3_600_000
+        const byMs = (random.chance(0.5) ? -1 : 1) * random.between(10, most)
+        process.jumpWall(Math.round(byMs))
+        return `${process.name} by ${byMs.toFixed(0)} ms`
+      }
+      case 'cut':
+        return this.#atALink((link) => link.cut())
+      case 'cut-all':
+        for (const link of [...network.links]) link.cut()
+        return ''
+      case 'network-down':
+        network.dials = 'refused'
+        for (const link of [...network.links]) if (random.chance(0.7)) link.cut()
+        this.#later(random.between(100, 8_000), () => (network.dials = 'answered'))
+        return ''
+      case 'dials-ignored':
+        network.dials = 'ignored'
+        this.#later(random.between(100, 5_000), () => (network.dials = 'answered'))
+        return this.#atALink((link) => link.cut()) ?? ''
+      case 'mute':
+        return this.#atALink((link) => link.mute(random.pick(['up', 'down', 'both'])))
+      case 'stall':
+        return this.#atALink((link) => link.stall(random.pick(['up', 'down']), random.between(50, 9_000)))
+    }
+  }
+
+  /** Crashes the relay while a commit is under way. */
+  #crashInCommit(triesLeft: number): string | undefined {
+    const { relay, clock, trace } = this.#deps
+    if (this.#isHealed || triesLeft === 0) return undefined
+    if (relay.broker !== undefined && relay.store.isCommitting) {
+      trace.add(clock.monotonic(), 'fault', 'crash in commit')
+      relay.crash()
+    } else clock.setTimer(this.#random.between(0.05, 5), () => this.#crashInCommit(triesLeft - 1))
+    return ''
+  }
+
+  #atALink(strike: (link: Link) => void): string | undefined {
+    const links = [...this.#deps.network.links]
+    if (links.length === 0) return undefined
+    const link = this.#random.pick(links)
+    strike(link)
+    return link.client.peer
+  }
+
+  /** Sets faults of the disk, and takes them back after a while. */
+  #forAWhile(faults: object, change: Readonly<Record<string, unknown>>, forMs: number): string {
+    const baseline = this.diskBaseline
+    Object.assign(faults, change)
+    this.#later(forMs, () => {
+      for (const name of Object.keys(change)) Object.assign(faults, { [name]: baseline[name] })
+    })
+    return `${forMs.toFixed(0)} ms`
+  }
+
+  /** What the disk does when nothing is wrong with it. */
+  diskBaseline: Readonly<Record<string, unknown>> = { ...noFaults }
+
+  #later(delayMs: number, run: () => void): void {
+    this.#deps.clock.setTimer(delayMs, () => {
+      if (!this.#isHealed) run()
+    })
+  }
+}

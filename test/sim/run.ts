@@ -1,0 +1,72 @@
+// `npm run sim -- --seed N` runs the world of one seed, `--seeds K` the worlds of K seeds from N on. Ends with 0 when
+// all were clean and with 1 when a promise was broken: then it prints what, the last that happened, and how to replay.
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+import process from 'node:process'
+import type { FaultKind } from './nemesis.ts'
+import { type PlantedBugName, plantedBugs } from './planted-bugs.ts'
+import { type Outcome, runWorld } from './world.ts'
+
+interface Options {
+  readonly seed: number
+  readonly seeds: number
+  readonly plant?: PlantedBugName
+  readonly failuresMax: number
+  readonly lines: number
+}
+
+const options = new Command('npm run sim --')
+  .description('Runs relay, disk, network and clients in one thread from one seed, with faults, and judges them.')
+  .option('--seed <number>', 'the first seed', wholeNumber, 1)
+  .option('--seeds <count>', 'how many seeds, one after the other', wholeNumber, 1)
+  .option('--failures-max <count>', 'stops after so many failing seeds', wholeNumber, 1)
+  .option('--lines <count>', 'how many lines of the trace are shown of a failing seed', wholeNumber, 40)
+  .addOption(new Option('--plant <bug>', 'with this bug, to see it caught').choices(Object.keys(plantedBugs)))
+  .allowExcessArguments(false)
+  .parse()
+  .opts<Options>()
+
+const total = new Map<string, number>()
+const struck = new Map<FaultKind, number>()
+const failed: number[] = []
+const startMs = performance.now()
+let runCount = 0
+for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
+  const planted = options.plant === undefined ? {} : { planted: options.plant }
+  const outcome = await runWorld({ seed, traceLineCountMax: options.lines, ...planted })
+  runCount++
+  for (const [name, count] of Object.entries(outcome.counts)) total.set(name, (total.get(name) ?? 0) + count)
+  for (const [kind, count] of outcome.faults) struck.set(kind, (struck.get(kind) ?? 0) + count)
+  if (options.seeds === 1) process.stdout.write(`trace ${outcome.traceHash}, ${tell(Object.entries(outcome.counts))}\n`)
+  if (outcome.findings.length === 0) continue
+  failed.push(seed)
+  tellFailure(outcome)
+  if (failed.length >= options.failuresMax) break
+}
+const seconds = (performance.now() - startMs) / 1_000
+const pace = `${runCount} seeds in ${seconds.toFixed(1)} s, ${(runCount / seconds).toFixed(1)} a second`
+const verdict = failed.length === 0 ? 'all clean' : `${failed.length} failed: ${failed.join(', ')}`
+process.stdout.write(`${pace}, ${verdict}\n`)
+if (runCount > 1) process.stdout.write(`in all: ${tell(total)}\nfaults: ${tell(struck)}\n`)
+process.exitCode = failed.length === 0 ? 0 : 1
+
+function tellFailure({ seed, findings, traceTail, faults, traceHash }: Outcome): void {
+  const lines = [`seed ${seed} FAILED, trace ${traceHash}, faults: ${tell(faults)}`]
+  lines.push(...traceTail.map((line) => `  ${line}`))
+  for (const { checker, violations } of findings) {
+    lines.push(`violated: ${checker} (${violations.length})`, ...violations.slice(0, 10).map(({ text }) => `  ${text}`))
+  }
+  const plant = options.plant === undefined ? '' : ` --plant ${options.plant}`
+  lines.push(`replay: npm run sim -- --seed ${seed}${plant}`)
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+function tell(counts: Iterable<readonly [string, number]>): string {
+  return [...counts].map(([name, count]) => `${name} ${count}`).join(', ')
+}
+
+function wholeNumber(given: string): number {
+  const number = Number(given)
+  if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError('a whole number is expected')
+  return number
+}

@@ -1,0 +1,294 @@
+// The simulated network: connections between processes that take their time, keep the order of what is sent over one of
+// them, and break in every way that real ones do. What can happen to a link, each only when asked for:
+//
+// - `cut`: both ends are told, and what was on its way is lost;
+// - `mute`: half open, in one direction or both: nothing arrives any more, and nobody is told;
+// - `stall`: nothing arrives for a while, then all of it, as with a slow reader or a congested path;
+// - dials that are refused, and dials that are never answered;
+// - the death of a process: its peers are told after what it had sent, or what it had sent is lost.
+//
+// Three more are no faults of a network but bugs that a test plants: it repeats, swaps or swallows messages.
+
+import { concatBytes } from '../../core/bytes.ts'
+import type { Connection, ConnectionHandler, Dialler } from '../../core/ports/transport.ts'
+import type { SimClock } from './sim-clock.ts'
+import type { SimProcess } from './sim-process.ts'
+import type { SimRandom } from './sim-random.ts'
+import type { Trace } from './trace.ts'
+
+export interface SimNetworkOptions {
+  readonly clock: SimClock
+  readonly random: SimRandom
+  readonly trace: Trace
+  /** One-way latency of each link is drawn between these. */
+  readonly latencyMs: readonly [least: number, most: number]
+  /** High-water mark of each end. */
+  readonly sendBufferBytesMax: number
+}
+
+/** What a planted bug does to a message on its way. */
+export type Mishap = 'none' | 'repeat' | 'swap' | 'swallow'
+
+interface Listener {
+  readonly process: SimProcess
+  readonly accept: (connection: Connection) => ConnectionHandler
+}
+
+type Item =
+  | { readonly kind: 'message'; readonly bytes: Uint8Array }
+  | { readonly kind: 'close'; readonly code: number; readonly reason: string }
+
+const abnormalClosure = 1006
+/** How long a message is held up that others shall overtake: a planted bug. */
+const overtakenMs = 50
+
+export class SimNetwork {
+  readonly options: SimNetworkOptions
+  readonly links = new Set<Link>()
+  /** How dials end. */
+  dials: 'answered' | 'refused' | 'ignored' = 'answered'
+  /** Planted bugs only. */
+  mishapOf: (direction: 'up' | 'down', bytes: Uint8Array) => Mishap = () => 'none'
+  readonly counts = { links: 0, messages: 0, cuts: 0, mutes: 0, stalls: 0, refusals: 0, mishaps: 0 }
+  #listener: Listener | undefined
+
+  constructor(options: SimNetworkOptions) {
+    this.options = options
+  }
+
+  listen(listener: Listener): void {
+    this.#listener = listener
+  }
+
+  /** New dials are refused; what is open stays. */
+  stopListening(): void {
+    this.#listener = undefined
+  }
+
+  diallerOf(process: SimProcess): Dialler {
+    return { dial: (handler) => this.#dial(process, handler) }
+  }
+
+  /** Ends what the process had open. With `isLost` what it had sent is lost as well. */
+  processDied(process: SimProcess, isLost: boolean): void {
+    for (const link of [...this.links]) link.processDied(process, isLost)
+  }
+
+  #dial(process: SimProcess, handler: ConnectionHandler): Connection {
+    const { clock, random } = this.options
+    const link = new Link(this, process, random.between(...this.options.latencyMs), ++this.counts.links)
+    const { client, server } = link
+    client.handler = handler
+    const { dials } = this
+    if (dials === 'ignored') {
+      this.counts.refusals++
+      return client
+    }
+    clock.setTimer(link.latencyMs, () => {
+      if (client.isClosed) return
+      const listener = this.#listener
+      if (listener === undefined || listener.process.isDead || dials === 'refused') {
+        this.counts.refusals++
+        client.end(abnormalClosure, 'refused')
+        return
+      }
+      this.links.add(link)
+      server.process = listener.process
+      listener.process.run(() => {
+        server.open()
+        server.handler = listener.accept(server)
+        server.hear()
+        clock.setTimer(link.latencyMs, () => {
+          process.run(() => {
+            if (client.isClosed) return
+            client.open()
+            handler.opened?.()
+            client.hear()
+          })
+        })
+      })
+    })
+    return client
+  }
+}
+
+export class Link {
+  readonly network: SimNetwork
+  readonly latencyMs: number
+  readonly client: SimEnd
+  readonly server: SimEnd
+
+  constructor(network: SimNetwork, process: SimProcess, latencyMs: number, number: number) {
+    this.network = network
+    this.latencyMs = latencyMs
+    this.client = new SimEnd(this, `${process.name}~${number}`, process)
+    this.server = new SimEnd(this, `~${number}`, undefined)
+  }
+
+  far(end: SimEnd): SimEnd {
+    return end === this.client ? this.server : this.client
+  }
+
+  /** Broken, and both ends hear of it; what was on its way is lost. */
+  cut(): void {
+    this.network.counts.cuts++
+    for (const end of [this.client, this.server]) {
+      end.isDeaf = true
+      end.end(abnormalClosure, 'cut')
+    }
+  }
+
+  /** Nothing arrives at the end, or ends, any more. */
+  mute(direction: 'up' | 'down' | 'both'): void {
+    this.network.counts.mutes++
+    if (direction !== 'down') this.server.isDeaf = true
+    if (direction !== 'up') this.client.isDeaf = true
+  }
+
+  /** Nothing arrives for so long. */
+  stall(direction: 'up' | 'down', forMs: number): void {
+    this.network.counts.stalls++
+    const end = direction === 'up' ? this.server : this.client
+    end.dueMs = Math.max(end.dueMs, this.network.options.clock.monotonic() + forMs)
+  }
+
+  processDied(process: SimProcess, isLost: boolean): void {
+    for (const end of [this.client, this.server]) {
+      if (end.process !== process) continue
+      const far = this.far(end)
+      end.isClosed = true
+      if (isLost) {
+        if (!far.isDeaf) far.end(abnormalClosure, 'reset')
+      } else far.arrive({ kind: 'close', code: abnormalClosure, reason: 'gone' })
+      this.network.links.delete(this)
+    }
+  }
+}
+
+export class SimEnd implements Connection {
+  readonly peer: string
+  process: SimProcess | undefined
+  handler: ConnectionHandler | undefined
+  isClosed = false
+  /** Nothing arrives here. */
+  isDeaf = false
+  /** Nothing arrives here before. */
+  dueMs = 0
+  readonly #link: Link
+  #isOpen = false
+  #isPaused = false
+  #isTold = false
+  #inbox: Item[] = []
+  /** Sent to here, and not heard. */
+  #unheardBytes = 0
+  #wasAboveMark = false
+
+  constructor(link: Link, peer: string, process: SimProcess | undefined) {
+    this.#link = link
+    this.peer = peer
+    this.process = process
+  }
+
+  get bufferedBytes(): number {
+    return this.#link.far(this).#unheardBytes
+  }
+
+  open(): void {
+    this.#isOpen = true
+  }
+
+  send(chunks: readonly Uint8Array[]): void {
+    if (!this.#isOpen || this.isClosed) return
+    const { options } = this.#link.network
+    const bytes = concatBytes(chunks)
+    const far = this.#link.far(this)
+    far.#unheardBytes += bytes.length
+    if (far.#unheardBytes >= options.sendBufferBytesMax) this.#wasAboveMark = true
+    far.arrive({ kind: 'message', bytes })
+  }
+
+  pause(): void {
+    if (!this.isClosed) this.#isPaused = true
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.process?.defer(() => this.hear())
+  }
+
+  close(code: number, reason: string): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.#inbox = []
+    this.#link.network.links.delete(this.#link)
+    this.#link.far(this).arrive({ kind: 'close', code, reason })
+    this.process?.defer(() => this.#tell(code, reason))
+  }
+
+  /** The connection is over here, whatever was on its way. */
+  end(code: number, reason: string): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.#inbox = []
+    this.#link.network.links.delete(this.#link)
+    this.process?.defer(() => this.#tell(code, reason))
+  }
+
+  /** Something was sent to here. */
+  arrive(item: Item): void {
+    const { clock, random } = this.#link.network.options
+    const direction = this === this.#link.client ? 'down' : 'up'
+    const mishap = item.kind === 'message' ? this.#link.network.mishapOf(direction, item.bytes) : 'none'
+    if (mishap !== 'none') this.#link.network.counts.mishaps++
+    if (mishap === 'swallow') return
+    const earliestMs = clock.monotonic() + this.#link.latencyMs * random.between(0.8, 1.2)
+    // Behind what was sent before; but whatever comes behind a message that is held up overtakes it.
+    this.dueMs = Math.max(earliestMs, this.dueMs)
+    const dueMs = mishap === 'swap' ? this.dueMs + overtakenMs : this.dueMs
+    clock.setTimer(dueMs - clock.monotonic(), () => {
+      if (this.isDeaf || this.isClosed) return
+      this.process?.run(() => {
+        this.#inbox.push(item)
+        if (mishap === 'repeat') this.#inbox.push(item)
+        this.hear()
+      })
+    })
+  }
+
+  /** Hands over what has arrived. Only from the event loop. */
+  hear(): void {
+    const { handler } = this
+    const { clock, trace } = this.#link.network.options
+    while (handler !== undefined && !this.#isPaused && !this.isClosed && this.#inbox.length > 0) {
+      const item = this.#inbox.shift() as Item
+      if (item.kind === 'message') {
+        this.#link.network.counts.messages++
+        this.#unheardBytes -= item.bytes.length
+        trace.addBytes(clock.monotonic(), 'net', `${this.process?.name}${this.peer}`, item.bytes)
+        handler.message(item.bytes)
+        this.#link.far(this).#noteDrain()
+      } else {
+        this.isClosed = true
+        this.#link.network.links.delete(this.#link)
+        this.#tell(item.code, item.reason)
+      }
+    }
+  }
+
+  #tell(code: number, reason: string): void {
+    if (this.#isTold) return
+    this.#isTold = true
+    const { clock, trace } = this.#link.network.options
+    trace.add(clock.monotonic(), 'net closed', `${this.process?.name}${this.peer}`, code, reason)
+    this.handler?.closed(code, reason)
+  }
+
+  #noteDrain(): void {
+    if (!this.#wasAboveMark || this.bufferedBytes > this.#link.network.options.sendBufferBytesMax / 2) return
+    this.#wasAboveMark = false
+    this.process?.defer(() => {
+      if (!this.isClosed) this.handler?.drained?.()
+    })
+  }
+}
