@@ -11,7 +11,7 @@
 
 import { must } from '../assert.ts'
 import { PocketError } from '../errors.ts'
-import { fixedLimits, type Limits } from '../limits.ts'
+import type { Limits } from '../limits.ts'
 import type { TagFilter } from '../model/filter.ts'
 import type { Position } from '../model/position.ts'
 import type { GroupConfig } from '../model/topic.ts'
@@ -74,6 +74,7 @@ interface RetryWait {
   readonly groupHash: number
   /** Monotonic; 0 while it is becoming a dead letter. */
   readonly visibleMs: number
+  readonly delayMs: number
   readonly wait: Wait | undefined
 }
 
@@ -437,6 +438,7 @@ export class GroupQueue {
   #arm(lease: Lease, leaseMs: number): void {
     const { clock, timers } = this.#deps
     timers.cancel(lease.wait)
+    lease.leaseMs = leaseMs
     lease.deadlineMs = clock.monotonic() + leaseMs
     lease.wait = timers.at(lease.deadlineMs, () => this.#expire(lease))
   }
@@ -452,23 +454,24 @@ export class GroupQueue {
     const attempts = counted ? lease.attempt : lease.attempt - 1
     const config = this.#deps.config()
     if (attempts >= config.attemptCountMax) {
-      this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, wait: undefined })
+      this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, delayMs: 0, wait: undefined })
       this.#deps.dead(this, offset, attempts)
       return
     }
     const schedule = config.retryScheduleMs
     const waitMs = delayMs ?? schedule[Math.min(attempts - 1, schedule.length - 1)] ?? 0
     if (waitMs === 0) this.#setFree({ offset, attempts, groupHash })
-    else this.#waitForRetry(offset, attempts, groupHash, this.#deps.clock.monotonic() + waitMs)
+    else this.#waitForRetry(offset, attempts, groupHash, waitMs)
   }
 
-  #waitForRetry(offset: number, attempts: number, groupHash: number, visibleMs: number): void {
+  #waitForRetry(offset: number, attempts: number, groupHash: number, delayMs: number): void {
+    const visibleMs = this.#deps.clock.monotonic() + delayMs
     const wait = this.#deps.timers.at(visibleMs, () => {
       this.#retries.delete(offset)
       this.#setFree({ offset, attempts, groupHash })
       this.#deps.wake()
     })
-    this.#retries.set(offset, { attempts, groupHash, visibleMs, wait })
+    this.#retries.set(offset, { attempts, groupHash, visibleMs, delayMs, wait })
   }
 
   #setFree(message: FreeMessage): void {
@@ -503,13 +506,14 @@ export class GroupQueue {
         memberId: lease.holder.memberId,
         attempt: lease.attempt,
         deadlineMs: toWallMs(lease.deadlineMs),
+        leaseMs: Math.ceil(lease.leaseMs),
         runs: lease.runs(),
       })
     }
     const waits = new WaitRuns(this.isFifo)
-    for (const { offset, attempts, groupHash } of this.#free) waits.add(offset, attempts, 0, groupHash)
-    for (const [offset, { attempts, groupHash, visibleMs }] of this.#retries) {
-      waits.add(offset, attempts, visibleMs === 0 ? 0 : toWallMs(visibleMs), groupHash)
+    for (const { offset, attempts, groupHash } of this.#free) waits.add(offset, attempts, 0, 0, groupHash)
+    for (const [offset, { attempts, groupHash, visibleMs, delayMs }] of this.#retries) {
+      waits.add(offset, attempts, visibleMs === 0 ? 0 : toWallMs(visibleMs), Math.ceil(delayMs), groupHash)
     }
     const locked: StoredLockQueue[] = []
     for (const [groupHash, offsets] of this.#locks) if (offsets.length > 0) locked.push({ groupHash, offsets })
@@ -519,8 +523,7 @@ export class GroupQueue {
   /** Goes on where a stored progress of the same epoch stood. `holderOf` gives the member, present again or not. */
   restore(stored: StoredProgress, holderOf: (memberId: Uint8Array) => LeaseHolder): void {
     if (stored.epoch !== this.log.epoch) throw new PocketError('OFFSET_OUT_OF_RANGE', 'progress of another epoch')
-    const { clock, limits } = this.#deps
-    const nowMs = clock.now()
+    const nowMs = this.#deps.clock.now()
     this.#cursor = stored.cursor
     for (const { groupHash, offsets } of stored.locked) {
       this.#locks.set(groupHash, [...offsets])
@@ -533,22 +536,21 @@ export class GroupQueue {
       lease.holder.inFlightCount += lease.remaining
       if (this.isFifo) for (const run of kept.runs) this.#lockOf(run.groupHash)
       // Never longer than was allowed to begin with: the wall clock may have gone back since.
-      this.#arm(lease, Math.min(Math.max(0, kept.deadlineMs - nowMs), limits.leaseMsMax))
+      this.#arm(lease, Math.min(Math.max(0, kept.deadlineMs - nowMs), kept.leaseMs))
     }
     for (const run of stored.waits) for (let at = 0; at < run.count; at++) this.#restoreWait(run.offset + at, run, nowMs)
   }
 
-  #restoreWait(offset: number, { attempts, groupHash, visibleMs }: StoredWait, nowMs: number): void {
-    const { clock, config } = this.#deps
+  #restoreWait(offset: number, { attempts, groupHash, visibleMs, delayMs }: StoredWait, nowMs: number): void {
+    const { config } = this.#deps
     if (this.isFifo) this.#lockOf(groupHash)
     if (attempts >= config().attemptCountMax) {
-      this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, wait: undefined })
+      this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, delayMs: 0, wait: undefined })
       this.#deps.dead(this, offset, attempts)
     } else if (visibleMs <= nowMs) {
       this.#setFree({ offset, attempts, groupHash })
     } else {
-      const waitMs = Math.min(visibleMs - nowMs, fixedLimits.retryDelayMsMax)
-      this.#waitForRetry(offset, attempts, groupHash, clock.monotonic() + waitMs)
+      this.#waitForRetry(offset, attempts, groupHash, Math.min(visibleMs - nowMs, delayMs))
     }
   }
 
@@ -560,18 +562,18 @@ export class GroupQueue {
 /** Gathers messages that wait into runs: those of one lease mostly wait alike. */
 class WaitRuns {
   readonly #isFifo: boolean
-  readonly #runs: { offset: number; count: number; attempts: number; visibleMs: number; groupHash: number }[] = []
+  readonly #runs: (StoredWait & { count: number })[] = []
 
   constructor(isFifo: boolean) {
     this.#isFifo = isFifo
   }
 
-  add(offset: number, attempts: number, visibleMs: number, groupHash: number): void {
+  add(offset: number, attempts: number, visibleMs: number, delayMs: number, groupHash: number): void {
     const last = this.#isFifo ? undefined : this.#runs.at(-1)
     const isNext = last !== undefined && last.offset + last.count === offset && last.attempts === attempts &&
-      last.visibleMs === visibleMs
+      last.visibleMs === visibleMs && last.delayMs === delayMs
     if (isNext) last.count++
-    else this.#runs.push({ offset, count: 1, attempts, visibleMs, groupHash })
+    else this.#runs.push({ offset, count: 1, attempts, visibleMs, delayMs, groupHash })
   }
 
   sorted(): StoredWait[] {

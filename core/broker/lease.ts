@@ -30,6 +30,8 @@ export class Lease {
   remaining: number
   /** Monotonic. */
   deadlineMs = 0
+  /** What it was last given for. */
+  leaseMs = 0
   wait: Wait | undefined
   /** Whether any of its messages went back, so that its end is not all acks. */
   wentBack = false

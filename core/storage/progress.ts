@@ -16,6 +16,8 @@ export interface StoredLease {
   readonly attempt: number
   /** Wall time. */
   readonly deadlineMs: number
+  /** What the lease was given for: after a restart it is never held for longer, wherever the wall clock went. */
+  readonly leaseMs: number
   /** Runs of offsets still unconsumed. */
   readonly runs: readonly OffsetRun[]
 }
@@ -34,6 +36,8 @@ export interface StoredWait {
   readonly attempts: number
   /** Wall time from which it may be delivered; 0 is at once. */
   readonly visibleMs: number
+  /** What it was told to wait: after a restart never longer, wherever the wall clock went. */
+  readonly delayMs: number
   /** As in {@link OffsetRun}, also of one message only. */
   readonly groupHash: number
 }
@@ -65,6 +69,7 @@ export function encodeProgress(progress: StoredProgress, writer: ByteWriter): Ui
       w.raw(lease.memberId)
       w.varint(lease.attempt)
       w.varint(lease.deadlineMs)
+      w.varint(lease.leaseMs)
       w.varint(lease.runs.length)
       let next = 0
       for (const run of lease.runs) {
@@ -81,6 +86,7 @@ export function encodeProgress(progress: StoredProgress, writer: ByteWriter): Ui
       w.varint(wait.count)
       w.varint(wait.attempts)
       w.varint(wait.visibleMs)
+      w.varint(wait.delayMs)
       w.varint(wait.groupHash)
       previous = wait.offset + wait.count
     }
@@ -107,6 +113,7 @@ export function decodeProgress(bytes: Uint8Array): StoredProgress {
     const memberId = copyBytes(reader.raw(8))
     const attempt = reader.varint()
     const deadlineMs = reader.varint()
+    const leaseMs = reader.varint()
     const runs: OffsetRun[] = []
     let next = 0
     for (let runCount = reader.count(outstandingCountMax); runCount > 0; runCount--) {
@@ -115,7 +122,7 @@ export function decodeProgress(bytes: Uint8Array): StoredProgress {
       runs.push(run)
       next = offset + run.count
     }
-    leases.push({ leaseId, memberId, attempt, deadlineMs, runs })
+    leases.push({ leaseId, memberId, attempt, deadlineMs, leaseMs, runs })
   }
   const waits: StoredWait[] = []
   let previous = 0
@@ -125,6 +132,7 @@ export function decodeProgress(bytes: Uint8Array): StoredProgress {
       count: reader.varint(),
       attempts: reader.varint(),
       visibleMs: reader.varint(),
+      delayMs: reader.varint(),
       groupHash: reader.varint(),
     }
     waits.push(wait)

@@ -248,6 +248,22 @@ describe('a CLUSTERING group', () => {
     expect(next.held).toMatchObject([{ body: 'a', attempt: 2 }])
   })
 
+  it('lets no wait and no lease grow longer when the wall clock goes back over a restart', async () => {
+    const world = await BrokerWorld.open({ limits: one })
+    await configure(world, 5, [60_000])
+    await world.publish('t', ['retried', 'leased'])
+    const member = await world.join('t', { leaseMs: 30_000, memberId: idBytes(9) })
+    await world.retry(member, member.held.slice(0, 1), 'schedule')
+    world.clock.jumpWall(-3_600_000)
+    await world.reopen()
+    await world.join('t', { member })
+    member.held.length = 0
+    await world.advance(30_000)
+    expect(member.bodies).toEqual(['leased'])
+    await world.advance(30_000)
+    expect(member.bodies).toContain('retried')
+  })
+
   it('delivers only what the filter takes, and moves past the rest', async () => {
     const world = await BrokerWorld.open({ limits: one })
     const tagged = numbers(0, 100).map((body) => ({ body, tag: ['red', 'green', 'blue'][Number(body) % 3] as string }))
