@@ -52,6 +52,8 @@ interface Member extends LeaseHolder {
   leaseMs: number
   creditMessageCount: number
   creditByteCount: number
+  /** Delivered in this turn: what the socket will be given before it can say that it is full. */
+  turnByteCount: number
   receive: PendingReceive | undefined
   lastAttemptId: number
   /** What the last receive was given. */
@@ -162,6 +164,7 @@ export class GroupSubscription {
       leaseMs: this.#deps.limits.leaseMsDefault,
       creditMessageCount: 0,
       creditByteCount: 0,
+      turnByteCount: 0,
       inFlightCount: 0,
       receive: undefined,
       lastAttemptId: 0,
@@ -313,6 +316,8 @@ export class GroupSubscription {
   dispatch(): void {
     const wanting = [...this.#members.values()].filter(wantsMessages)
     if (wanting.length === 0) return
+    for (const member of wanting) member.turnByteCount = 0
+    const { sendBufferBytesMax } = this.#deps.limits
     let left = deliveriesPerTurnMax
     const queueCount = this.queues.length
     const firstQueue = this.#queueTurn++ % queueCount
@@ -333,7 +338,9 @@ export class GroupSubscription {
         if (taken.kind === 'nothing') drained.add(queue)
         else if (taken.kind === 'gap') this.#announceGap(queue, taken)
         else if (left-- <= 0) return this.#deps.wake(this)
-        if (!wantsMessages(member)) wanting.splice(turn, 1)
+        const isServed = member.turnByteCount >= sendBufferBytesMax
+        if (isServed) this.#deps.wake(this)
+        if (isServed || !wantsMessages(member)) wanting.splice(turn, 1)
       }
     }
     for (const member of wanting) {
@@ -364,6 +371,7 @@ export class GroupSubscription {
     if (receive === undefined) {
       member.creditMessageCount -= taken.delivery.messageCount
       member.creditByteCount -= taken.delivery.record.length
+      member.turnByteCount += taken.delivery.record.length
     } else {
       member.lastReceived.push({ queue, leaseId: taken.delivery.leaseId })
       receive.messageCount += taken.delivery.messageCount

@@ -59,6 +59,8 @@ export class BroadcastMember implements Reader {
   readonly #queues: readonly ReaderQueue[]
   #creditMessageCount = 0
   #creditByteCount = 0
+  /** Delivered in this turn: what the socket will be given before it can say that it is full. */
+  #turnByteCount = 0
   #left = false
   #queueTurn = 0
 
@@ -86,6 +88,7 @@ export class BroadcastMember implements Reader {
 
   dispatch(): void {
     if (this.#left) return
+    this.#turnByteCount = 0
     const first = this.#queueTurn++
     for (let step = 0; step < this.#queues.length; step++) {
       this.#dispatchQueue(this.#queues[(first + step) % this.#queues.length] as ReaderQueue)
@@ -96,6 +99,7 @@ export class BroadcastMember implements Reader {
     const { log } = queue.cursor
     for (let count = 0; count < recordsPerTurnMax; count++) {
       if (this.#creditMessageCount <= 0 || this.#creditByteCount <= 0 || !this.#sink.isWritable) return
+      if (this.#turnByteCount >= this.#deps.limits.sendBufferBytesMax) break
       const view = queue.cursor.look(queue.offset)
       if (view.kind === 'gap') {
         this.announceGap(log.queueId, log.position(queue.offset), log.position(view.next))
@@ -125,6 +129,7 @@ export class BroadcastMember implements Reader {
     }
     this.#creditMessageCount -= part.messageCount
     this.#creditByteCount -= part.bytes.length
+    this.#turnByteCount += part.bytes.length
     this.#deps.turn.after(() => this.#sink.deliver(delivery))
     this.messagesOut += part.messageCount
     this.bytesOut += part.bytes.length

@@ -64,6 +64,25 @@ describe('a CLUSTERING group', () => {
     expect(member.bodies).toEqual(['a'])
   })
 
+  it.each(['CLUSTERING', 'BROADCASTING'] as const)(
+    'fills the socket of a %s member no further than its mark, whatever credit it gives',
+    async (mode) => {
+      const world = await BrokerWorld.open({ limits: { ...one, sendBufferBytesMax: 10_000 } })
+      for (let count = 0; count < 50; count++) await world.publish('t', ['x'.repeat(1_000)])
+      const member = await world.join('t', { mode, credit: 0 })
+      const byteCount = () => member.deliveries.reduce((sum, { record }) => sum + record.length, 0)
+      Object.defineProperty(member, 'isWritable', { configurable: true, get: () => byteCount() < 10_000 })
+      member.membership?.credit(1_000_000, 1 << 30)
+      await world.settle()
+      expect(byteCount()).toBeGreaterThanOrEqual(10_000)
+      expect(byteCount()).toBeLessThan(12_000)
+      Object.defineProperty(member, 'isWritable', { get: () => true })
+      member.membership?.writable()
+      await world.settle()
+      expect(member.held).toHaveLength(50)
+    },
+  )
+
   it('starts at the earliest message or at the latest, as the first member says', async () => {
     const world = await BrokerWorld.open({ limits: one })
     await world.publish('t', ['old'])
