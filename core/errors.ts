@@ -46,6 +46,14 @@ export const errorCodes = {
     retry: 'stop',
     meaning: 'the relay no longer keeps this producer’s state; go on under the next epoch',
   },
+  RECALL_TOO_LATE: { number: 305, retry: 'stop', meaning: 'the message is due already; it cannot be recalled' },
+  TRANSACTION_NOT_FOUND: {
+    number: 306,
+    retry: 'stop',
+    meaning: 'the relay knows no such transaction: never prepared, or ended long ago',
+  },
+  TRANSACTION_FINISHED: { number: 307, retry: 'stop', meaning: 'the transaction has ended already, the other way' },
+  REQUESTER_GONE: { number: 308, retry: 'stop', meaning: 'who asked is not connected any more; the reply went nowhere' },
 
   RECEIPT_STALE: {
     number: 400,

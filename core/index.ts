@@ -1,23 +1,22 @@
 // The door of core: the client and the broker for hosts of every platform, and the ports they have to fill.
 
 // The client.
-export type {
-  Admin, Client, ClientEvents, ClientOptions, Codec, ConsumeOptions, Duration, From, GapEvent, GroupDetail,
-  GroupSettings, LinkState, Message, PullConsumer, PullOptions, PushConsumer, ReceiverOptions, SendOptions,
-  SendReceipt, SimpleConsumer, SubscriptionOptions, Topic, TopicDetail, TopicInfo, TopicSettings,
-} from './client/api.ts'
+export type * from './client/api.ts'
 export { type ClientDeps, createClient } from './client/client.ts'
 export { bytes, json, text } from './client/codec.ts'
 export { durationToMs } from './client/duration.ts'
 
 // The words both sides share.
 export { type ErrorCode, errorCodes, PocketError, type PocketErrorOptions, type RetryAdvice } from './errors.ts'
+export type { FilterKind } from './filter/message-filter.ts'
 export { checkLimits, defaultLimits, fixedLimits, type Limits, retryScheduleMs } from './limits.ts'
 export { type CloseCodeName, closeCodes, isReconnectable } from './model/close-codes.ts'
-export { type MessageId, type MessageIdParts, parseMessageId } from './model/message.ts'
+export { type MessageId, type MessageIdParts, parseMessageId, parseRecallHandle, requestProperties } from './model/message.ts'
 export { deadLetterTopicOf } from './model/names.ts'
 export type { Position } from './model/position.ts'
-export type { ConsumeMode, GroupConfig, MessageType, TopicConfig } from './model/topic.ts'
+export type {
+  CleanupPolicy, ConsumeMode, ExhaustedPolicy, GroupConfig, MessageType, RetryPolicy, TopicConfig,
+} from './model/topic.ts'
 export { protocolVersion, subprotocol } from './protocol/frames.ts'
 
 // What the world must give.
@@ -37,6 +36,10 @@ export { FlushQueue } from './session/flush-queue.ts'
 export {
   createInProcessListener, type InProcessListener, type InProcessOptions,
 } from './session/in-process-transport.ts'
+export { ReplyRouter } from './session/reply-router.ts'
 export { ServerSession, type ServerSessionDeps } from './session/server-session.ts'
 export { SessionCounters } from './session/session-counters.ts'
 export { createMemoryStore, type MemoryStoreOptions } from './storage/memory-store.ts'
+
+// A copy of topics that a client follows.
+export { Replica } from './replica/replica.ts'

@@ -28,12 +28,23 @@ export const fixedLimits = {
   propertyCountMax: 128,
   /** RocketMQ: maxUserPropertySize; sum of the UTF-8 bytes of names, values, tag and keys. */
   propertiesBytesMax: 16 * kibibyte,
-  /** What the broker may add to a message of a client that was at those two bounds: the properties of a dead letter. */
-  brokerPropertyCountMax: 8,
-  brokerPropertiesBytesMax: kibibyte,
+  /**
+   * What the broker may add to a message of a client that was at those two bounds: the properties of a dead letter, also of
+   * one that was put back before, or that was a half message whose end nobody could say.
+   */
+  brokerPropertyCountMax: 32,
+  brokerPropertiesBytesMax: 2 * kibibyte,
   /** A filter expression; more is refused before it is read. */
   filterBytesMax: kibibyte,
   filterTagCountMax: 64,
+  /** Properties, values and operators of an SQL92 filter; a list of IN is one. */
+  filterNodeCountMax: 64,
+  /** Parentheses, NOT and signs of an SQL92 filter, within each other. */
+  filterDepthMax: 16,
+  /** Members of one IN. */
+  filterMemberCountMax: 64,
+  /** The text behind LIKE, CONTAINS, STARTSWITH or ENDSWITH. */
+  filterPatternBytesMax: 256,
   /** Text in a frame that people read: error messages, client names. */
   textBytesMax: 512,
   authTokenBytesMax: 4 * kibibyte,
@@ -50,6 +61,31 @@ export const fixedLimits = {
   attemptCountMax: 2_147_483_647,
   retryScheduleCountMax: 64,
   retryDelayMsMax: 40 * dayMs,
+  retryFactorMax: 100,
+  /** Messages of a group out at once: what a configuration may ask for. */
+  inFlightMax: 1_000_000_000,
+  /** A recall handle: a time and a message id, as text. */
+  recallHandleBytesMax: 64,
+  /** A consumer that keeps its BROADCASTING positions at the relay is known by such a name; also a correlation id. */
+  consumerNameBytesMax: 64,
+  /** Messages of one transaction, over all its topics. */
+  transactionMessageCountMax: 4_096,
+  /** Longest a producer may ask to be left alone before the first check. RocketMQ: 1 h. */
+  transactionCheckFirstMsMax: hourMs,
+  /** Topics that one follower may name. */
+  followTopicCountMax: 1_000,
+  /** Changes in one frame to a follower. */
+  changesPerFrameMax: 4_096,
+  /** Messages moved by one request that resends or purges dead letters; more are asked for again. */
+  deadLetterCountMax: 1_000,
+  /** Events in the timeline of one message. */
+  traceEventCountMax: 1_000,
+  /** How far ahead a message may be scheduled, by the format; the operator may allow less. RocketMQ: timerMaxDelaySec, 3 days. */
+  delayMsMax: 40 * dayMs,
+  /** Time to live of a message in its queue. Below 2^32, as a record holds it in 32 bits. */
+  ttlMsMax: 40 * dayMs,
+  /** Priorities are 0 to this one, higher first. */
+  priorityMax: 9,
   /** Answers to one query. RocketMQ: 64 by key. */
   queryCountMax: 256,
   /** Topics, groups or members in one answer; more is asked for with the name of the last. */
@@ -112,6 +148,44 @@ export interface Limits {
   readonly readChunkBytes: number
   /** Free room below which publishes are refused with STORE_FULL, while consuming goes on. */
   readonly storeReserveBytes: number
+  /** Furthest a message may be delayed. RocketMQ: 3 days at the broker, 24 h at the proxy. */
+  readonly delayMsMax: number
+  /** Delayed messages that wait, in all. */
+  readonly delayedCountMax: number
+  /** Delayed messages that are next to be due and kept in memory; the rest is read from the store in time. */
+  readonly delayedAheadCountMax: number
+  /** Half messages of one transaction, encoded; a check brings all of them to a producer in one frame. */
+  readonly transactionBytesMax: number
+  /** Half messages kept in memory over all transactions, so that a commit need not read them. */
+  readonly transactionCacheBytesMax: number
+  /** Transactions that are not ended, in all. */
+  readonly transactionCountMax: number
+  /** Silence after which a producer is first asked what became of a transaction. RocketMQ: 6 s. */
+  readonly transactionCheckFirstMs: number
+  /** Time between checks. RocketMQ: 30 s. */
+  readonly transactionCheckMs: number
+  /** Checks that reached a producer, before the transaction is rolled back. RocketMQ: 15. */
+  readonly transactionCheckCountMax: number
+  /** A transaction that nobody could be asked about is rolled back after so long. RocketMQ: fileReservedTime 72 h. */
+  readonly transactionMsMax: number
+  /** How long the end of a transaction is remembered, so that it can be told again. */
+  readonly transactionRetentionMs: number
+  /** Ended transactions that are remembered at most. */
+  readonly transactionsEndedMax: number
+  /** Of a thousand messages of a topic that says nothing of it, so many are traced. */
+  readonly tracePermilleDefault: number
+  /** How long traces are kept. */
+  readonly traceRetentionMs: number
+  /** A message of a COMPACT topic is left alone for so long, so that those who read live get all of them. */
+  readonly compactLagMsMin: number
+  /** A COMPACT topic is compacted when half of it is new, or when something has been new for so long. */
+  readonly compactLagMsMax: number
+  /** How long an empty message of a COMPACT topic, which removes its key, is kept itself. Kafka: delete.retention.ms, 24 h. */
+  readonly compactTombstoneMs: number
+  /** How long a BROADCASTING position that is kept at the relay outlives its last report. */
+  readonly broadcastPositionMs: number
+  /** BROADCASTING positions that are kept at the relay, in all: one per consumer and queue. */
+  readonly broadcastPositionCountMax: number
 }
 
 export const defaultLimits: Limits = {
@@ -143,6 +217,25 @@ export const defaultLimits: Limits = {
   tailCacheBytesMax: 64 * mebibyte,
   readChunkBytes: mebibyte,
   storeReserveBytes: 64 * mebibyte,
+  delayMsMax: 40 * dayMs,
+  delayedCountMax: 100_000_000,
+  delayedAheadCountMax: 65_536,
+  transactionBytesMax: mebibyte,
+  transactionCacheBytesMax: 32 * mebibyte,
+  transactionCountMax: 100_000,
+  transactionCheckFirstMs: 6 * secondMs,
+  transactionCheckMs: 30 * secondMs,
+  transactionCheckCountMax: 15,
+  transactionMsMax: 72 * hourMs,
+  transactionRetentionMs: hourMs,
+  transactionsEndedMax: 100_000,
+  tracePermilleDefault: 0,
+  traceRetentionMs: 24 * hourMs,
+  compactLagMsMin: minuteMs,
+  compactLagMsMax: hourMs,
+  compactTombstoneMs: dayMs,
+  broadcastPositionMs: 7 * dayMs,
+  broadcastPositionCountMax: 1_000_000,
 }
 
 /**
@@ -188,6 +281,11 @@ export function checkLimits(limits: Limits): void {
   assert(limits.recordBytesMax <= 15 * mebibyte, 'recordBytesMax must be at most 15 MiB')
   assert(limits.outstandingPerQueueMax <= 262_144, 'outstandingPerQueueMax must be at most 262144')
   assert(limits.attemptCountMax >= 1, 'attemptCountMax must be at least 1')
+  assert(limits.delayMsMax <= fixedLimits.delayMsMax, `delayMsMax must be at most ${fixedLimits.delayMsMax}`)
+  assert(limits.delayedAheadCountMax >= 1, 'delayedAheadCountMax must be at least 1')
+  assert(limits.compactLagMsMin <= limits.compactLagMsMax, 'compactLagMsMin must be <= compactLagMsMax')
+  assert(limits.transactionCheckCountMax >= 1, 'transactionCheckCountMax must be at least 1')
+  assert(limits.tracePermilleDefault <= 1000, 'tracePermilleDefault must be at most 1000')
 }
 
 checkLimits(defaultLimits)

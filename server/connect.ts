@@ -7,17 +7,14 @@ import type { Log } from '../core/ports/log.ts'
 import { createSystemClock, createSystemRandom } from './system.ts'
 import { createWsDialler } from './ws-dialler.ts'
 
-export type {
-  Admin, Client, ClientEvents, ClientOptions, Codec, ConsumeOptions, Duration, From, GapEvent, GroupDetail,
-  GroupSettings, LinkState, Message, PullConsumer, PullOptions, PushConsumer, ReceiverOptions, SendOptions,
-  SendReceipt, SimpleConsumer, SubscriptionOptions, Topic, TopicDetail, TopicInfo, TopicSettings,
-} from '../core/client/api.ts'
+export type * from '../core/client/api.ts'
 export { bytes, json, text } from '../core/client/codec.ts'
 export { type ErrorCode, PocketError } from '../core/errors.ts'
+export type { FilterKind } from '../core/filter/message-filter.ts'
 export { deadLetterTopicOf } from '../core/model/names.ts'
 export type { MessageId } from '../core/model/message.ts'
 export type { Position } from '../core/model/position.ts'
-export type { ConsumeMode, MessageType } from '../core/model/topic.ts'
+export type { CleanupPolicy, ConsumeMode, ExhaustedPolicy, MessageType, RetryPolicy } from '../core/model/topic.ts'
 export type { Log, LogFields } from '../core/ports/log.ts'
 
 export interface ConnectOptions extends ClientOptions {

@@ -4,6 +4,12 @@ import { Command, CommanderError } from 'commander'
 import process from 'node:process'
 import { registerBenchCommand } from './cli/bench-command.ts'
 import { registerConsumeCommand } from './cli/consume-command.ts'
+import { registerDelayedCommand } from './cli/delayed-command.ts'
+import { registerDlqCommand } from './cli/dlq-command.ts'
+import { registerFollowCommand } from './cli/follow-command.ts'
+import { registerRequestCommand } from './cli/request-command.ts'
+import { registerTraceCommand } from './cli/trace-command.ts'
+import { registerTransactionCommand } from './cli/transaction-command.ts'
 import { exitCodes } from './cli/exit-codes.ts'
 import { registerGroupCommand } from './cli/group-command.ts'
 import { registerQueryCommand } from './cli/query-command.ts'
@@ -28,6 +34,12 @@ registerGroupCommand(program)
 registerSendCommand(program)
 registerConsumeCommand(program)
 registerQueryCommand(program)
+registerRequestCommand(program)
+registerDelayedCommand(program)
+registerDlqCommand(program)
+registerTransactionCommand(program)
+registerTraceCommand(program)
+registerFollowCommand(program)
 registerBenchCommand(program)
 
 try {

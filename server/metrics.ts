@@ -110,6 +110,7 @@ const groupGauges: readonly Row<GroupStats>[] = [
   ['rocketmq_consumer_lag_messages', (group) => group.backlog, 'Messages stored and not consumed.'],
   ['rocketmq_consumer_connections', (group) => group.memberCount, 'Members that are connected.'],
   ['pocketmq_consumer_retry_messages', (group) => group.retryCount, 'Messages that wait for their retry time.'],
+  ['pocketmq_consumer_held_messages', (group) => group.heldCount, 'Messages that are held, as their attempts are over.'],
 ]
 
 function addGroups(registry: MetricRegistry, latest: () => Snapshot): void {
@@ -169,8 +170,27 @@ const counters: readonly Row<Snapshot>[] = [
   ['commit_writes', ({ broker }) => broker.counters.commitWrites, 'Keys written by commits.'],
   ['store_reads', ({ broker }) => broker.counters.storeReads, 'Reads of the store for readers behind memory.'],
   ['store_read_bytes', ({ broker }) => broker.counters.storeReadBytes, 'Bytes that these reads brought.'],
+  [
+    'expired_unread_messages', ({ broker }) => broker.counters.expiredUnreadMessages,
+    'Messages passed over, as their time to live was over.',
+  ],
   ['expired_records', ({ broker }) => broker.counters.expiredRecords, 'Records deleted by retention.'],
   ['expired_messages', ({ broker }) => broker.counters.expiredMessages, 'Messages deleted by retention.'],
+  ['delayed_messages', ({ broker }) => broker.counters.delayedMessages, 'Messages taken in for later.'],
+  ['fired_messages', ({ broker }) => broker.counters.firedMessages, 'Delayed messages put into their queues.'],
+  ['recalled_messages', ({ broker }) => broker.counters.recalledMessages, 'Delayed messages taken back.'],
+  ['prepared_messages', ({ broker }) => broker.counters.preparedMessages, 'Half messages stored.'],
+  ['committed_transactions', ({ broker }) => broker.counters.committedTransactions, 'Transactions committed.'],
+  ['rolled_back_transactions', ({ broker }) => broker.counters.rolledBackTransactions, 'Transactions rolled back.'],
+  [
+    'unresolved_transactions', ({ broker }) => broker.counters.unresolvedTransactions,
+    'Transactions rolled back as nobody said their end.',
+  ],
+  ['transaction_checks', ({ broker }) => broker.counters.transactionChecks, 'Checks that reached a producer.'],
+  ['compacted_messages', ({ broker }) => broker.counters.compactedMessages, 'Messages removed by compaction.'],
+  ['resent_dead_letters', ({ broker }) => broker.counters.resentDeadLetters, 'Dead letters put back.'],
+  ['purged_dead_letters', ({ broker }) => broker.counters.purgedDeadLetters, 'Dead letters deleted by request.'],
+  ['trace_runs', ({ broker }) => broker.counters.traceRuns, 'Runs of messages noted in traces.'],
   ['connections_accepted', ({ sessions }) => sessions.acceptedCount, 'Connections accepted.'],
   ['received_bytes', ({ sessions }) => sessions.bytesIn, 'Bytes of frames received.'],
   ['sent_bytes', ({ sessions }) => sessions.bytesOut, 'Bytes of frames sent.'],
@@ -192,6 +212,7 @@ const gauges: readonly Row<Snapshot>[] = [
   ['pocketmq_publish_bytes_in_hand', ({ sessions }) => sessions.publishBytesInHand, 'Bytes that wait for a commit.'],
   ['pocketmq_members', ({ broker }) => broker.memberCount, 'Members of groups that are connected.'],
   ['pocketmq_producers', ({ broker }) => broker.producerCount, 'Producers whose last sequence is kept.'],
+  ['pocketmq_open_transactions', ({ broker }) => broker.openTransactionCount, 'Transactions that are not ended.'],
   ['pocketmq_messages', ({ broker }) => broker.messageCount, 'Messages kept.'],
   ['pocketmq_waiting_pulls', ({ broker }) => broker.waitingPullCount, 'Pulls that wait for a message.'],
   ['pocketmq_tail_cache_bytes', ({ broker }) => broker.tailCacheBytes, 'Bytes of recent records in memory.'],
@@ -318,7 +339,7 @@ const otherTopic: TopicStats = {
 
 const otherGroup: GroupStats = {
   group: others, topic: others, memberCount: 0, messagesOut: 0, bytesOut: 0, deadLetters: 0, readyCount: 0,
-  inFlightCount: 0, retryCount: 0, backlog: 0, oldestStoredMs: undefined,
+  inFlightCount: 0, retryCount: 0, heldCount: 0, backlog: 0, oldestStoredMs: undefined,
 }
 
 /** Rows with series of their own as they are, and the sum of all others as one, if there are any. */

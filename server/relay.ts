@@ -17,6 +17,7 @@ import type { Store } from '../core/ports/store.ts'
 import type { Connection, ConnectionHandler } from '../core/ports/transport.ts'
 import type { Authenticate } from '../core/session/auth.ts'
 import { FlushQueue } from '../core/session/flush-queue.ts'
+import { ReplyRouter } from '../core/session/reply-router.ts'
 import { ServerSession } from '../core/session/server-session.ts'
 import { SessionCounters } from '../core/session/session-counters.ts'
 import { createMemoryStore } from '../core/storage/memory-store.ts'
@@ -26,6 +27,7 @@ import { openLmdbStore } from './lmdb-store.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createSystemClock, createSystemRandom } from './system.ts'
 import { createTokenAuthenticate } from './token-auth.ts'
+import { startTraceExporter, type TraceExporter } from './trace-exporter.ts'
 import { createWsAcceptor, listenBacklog, relayHttpOptions, type WsAcceptor } from './upgrade.ts'
 import { version } from './version.ts'
 
@@ -97,6 +99,7 @@ class RunningRelay implements Relay {
   readonly #sessions = new Set<ServerSession>()
   #store: Store | undefined
   #broker: Broker | undefined
+  #traceExporter: TraceExporter | undefined
   #acceptor: WsAcceptor | undefined
   #metrics: Metrics | undefined
   #phase: RelayPhase = 'starting'
@@ -139,6 +142,7 @@ class RunningRelay implements Relay {
         now: () => this.#clock.now(),
         seriesCountMax: this.#config.metricSeriesCountMax,
       })
+      if (this.#config.exportsTraces) this.#traceExporter = startTraceExporter({ broker, log: this.#log, version })
       this.#acceptor = this.#createAcceptor(broker)
     } catch (error) {
       this.#broker?.close()
@@ -189,7 +193,8 @@ class RunningRelay implements Relay {
       clock: this.#clock,
       random: this.#deps.random ?? createSystemRandom(),
       log: this.#log,
-      limits, autoCreateTopics, retryScheduleMs,
+      limits, autoCreateTopics,
+      retry: { kind: 'schedule', delaysMs: retryScheduleMs },
       released: () => this.#flushQueue.flushAll(),
       failed: (error) => void this.#fail(error),
     })
@@ -212,6 +217,7 @@ class RunningRelay implements Relay {
       authenticate: this.#deps.authenticate ?? createTokenAuthenticate(tokens),
       flushQueue: this.#flushQueue,
       counters: this.#counters,
+      replies: new ReplyRouter(limits),
       ended: (session: ServerSession) => void this.#sessions.delete(session),
     }
     const accept = (connection: Connection): ConnectionHandler => {
@@ -281,6 +287,7 @@ class RunningRelay implements Relay {
   }
 
   async #end(error: PocketError | undefined): Promise<void> {
+    this.#traceExporter?.stop()
     this.#broker?.close()
     // Peers that do not answer the close are cut off by the transport, later than anybody wants to wait here.
     await isDoneWithin(this.#closeServer(), endMsMax)

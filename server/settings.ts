@@ -252,6 +252,11 @@ export const ownSettings = {
     fallback: 'auto',
     meaning: 'JSON lines, or text for people; auto is text on a terminal',
   }, ['auto', 'json', 'text'])),
+  exportsTraces: own('openTelemetry', onOff({
+    group: 'Log and metrics',
+    fallback: false,
+    meaning: 'tell traces to the OpenTelemetry SDK that was loaded before the relay (node --import)',
+  })),
   metricSeriesCountMax: own('metricsSeries', count({
     group: 'Log and metrics',
     fallback: 1_000,
@@ -318,6 +323,41 @@ const limitRows: { readonly [L in keyof Limits]: LimitRow } = {
   tailCacheBytesMax: limit('tailCache', size, 'recent records kept in memory for live readers, in all'),
   readChunkBytes: limit('readChunk', size, 'one read of the store for a reader that catches up', 1024),
   storeReserveBytes: limit('storeReserve', size, 'free room on the disk below which publishes are refused'),
+  delayMsMax: limit('delayMax', duration, 'furthest a message may be delayed', 0, 40 * day),
+  delayedCountMax: limit('delayedMax', count, 'delayed messages that wait, in all'),
+  delayedAheadCountMax: limit('delayedAhead', count, 'of them, those kept in memory as they are due next', 1),
+  transactionBytesMax: limit('transactionSize', size, 'half messages of one transaction', 1024),
+  transactionCacheBytesMax: limit(
+    'transactionCache', size, 'half messages kept in memory, in all, so that their commit need not read them',
+  ),
+  transactionCountMax: limit('transactionsMax', count, 'transactions that are not ended', 1),
+  transactionCheckFirstMs: limit(
+    'transactionCheckFirst', duration, 'silence after which a producer is first asked what became of a transaction', 1,
+  ),
+  transactionCheckMs: limit('transactionCheck', duration, 'time between checks', 1),
+  transactionCheckCountMax: limit(
+    'transactionChecksMax', count, 'checks that reached a producer, before a transaction is rolled back', 1,
+  ),
+  transactionMsMax: limit(
+    'transactionMax', duration, 'age at which a transaction is rolled back that nobody could be asked about', 1,
+  ),
+  transactionRetentionMs: limit('transactionRetention', duration, 'how long the end of a transaction is remembered'),
+  transactionsEndedMax: limit('transactionsEndedMax', count, 'ended transactions that are remembered at most'),
+  tracePermilleDefault: limit(
+    'trace', count, 'of a thousand messages, so many are traced, in topics that name no number', 0, 1_000,
+  ),
+  traceRetentionMs: limit('traceRetention', duration, 'how long traces are kept', 1_000),
+  compactLagMsMin: limit('compactLagMin', duration, 'how long a message of a COMPACT topic is left alone'),
+  compactLagMsMax: limit('compactLagMax', duration, 'a COMPACT topic is compacted when something has been new for so long', 1),
+  compactTombstoneMs: limit(
+    'compactTombstone', duration, 'how long an empty message of a COMPACT topic is kept, which removes its key',
+  ),
+  broadcastPositionMs: limit(
+    'broadcastPositions', duration, 'how long a BROADCASTING position kept at the relay outlives its last report', 1_000,
+  ),
+  broadcastPositionCountMax: limit(
+    'broadcastPositionsMax', count, 'BROADCASTING positions kept at the relay: one per consumer and queue',
+  ),
 }
 
 /** How each limit is set. */

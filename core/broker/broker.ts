@@ -1,18 +1,18 @@
 // The broker: the door through which sessions publish, consume, query and administer, and the turn that makes it
 // durable. It is synchronous and knows no connection; what it decides in one turn is committed as one, and told after.
+// This file puts its rooms together; what they do is theirs.
 
-import { ByteWriter, copyBytes } from '../bytes.ts'
-import { PocketError, toPocketError } from '../errors.ts'
+import { ByteWriter } from '../bytes.ts'
+import { type PocketError, toPocketError } from '../errors.ts'
 import { checkLimits, type Limits, retryScheduleMs } from '../limits.ts'
-import { parseTagFilter } from '../model/filter.ts'
-import { checkGroupName, checkTopicName, deadLetterTopicOf, isSystemTopic } from '../model/names.ts'
-import type { Position } from '../model/position.ts'
+import { deadLetterTopicOf, traceTopic } from '../model/names.ts'
+import type { RetryPolicy } from '../model/topic.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { Store, StoreWrite } from '../ports/store.ts'
 import type {
-  GroupDescription, GroupSummary, PublishSegment, TopicDescription, TopicSummary,
+  DelayedMessage, GroupDescription, GroupSummary, Timeline, TopicDescription, TopicSummary, TransactionSummary,
 } from '../protocol/frames.ts'
 import { progressKey } from '../storage/keys.ts'
 import { MessageIndex } from '../storage/message-index.ts'
@@ -22,29 +22,41 @@ import { type Damage, recover, type Recovered } from '../storage/recovery.ts'
 import { TailCache } from '../storage/tail-cache.ts'
 import { Admin } from './admin.ts'
 import { Answering } from './answering.ts'
+import { BroadcastPositions } from './broadcast-positions.ts'
+import { Compaction } from './compaction.ts'
+import { DeadLetterMoves } from './dead-letter-moves.ts'
 import { DeadLetters } from './dead-letters.ts'
+import { Delays } from './delays.ts'
 import { describeBroker } from './descriptions.ts'
 import type {
-  Answer, BrokerDoor, Cancellable, ConfigureGroupRequest, CreateTopicRequest, FoundMessage, ListGroupsRequest,
-  ListTopicsRequest, MemberSink, PublishReceipt, PublishRequest, PullRequest, PullResult, QueryRequest,
-  ResetGroupRequest, Subscribed, SubscribeRequest,
+  Answer, BrokerDoor, Cancellable, ConfigureGroupRequest, ConfigureTopicRequest, CreateTopicRequest, DeadLettersMoved,
+  DeadLettersRequest, EndTransactionRequest, FollowerSink, Following, FollowRequest, FoundMessage, ListDelayedRequest,
+  ListGroupsRequest, ListTopicsRequest, ListTransactionsRequest, MemberSink, PrepareRequest, ProducerSink, PublishReceipt,
+  PublishRequest, PullRequest, PullResult, QueryRequest, QueryTraceRequest, RecallRequest, ResetGroupRequest,
+  SettleHeldRequest, Subscribed, SubscribeRequest, TransactionEnded,
 } from './door.ts'
+import { Followers } from './followers.ts'
 import type { GroupQueue } from './group-queue.ts'
 import type { GroupSubscription } from './group-subscription.ts'
 import { Housekeeping } from './housekeeping.ts'
-import { judgeSequence } from './producers.ts'
-import { appendBatch, BatchReader } from './publishing.ts'
-import { Queries, resumeOffset } from './queries.ts'
+import { OwnProducer } from './own-producer.ts'
+import { Publisher } from './publisher.ts'
+import type { Batch } from './publishing.ts'
+import { Queries } from './queries.ts'
 import { BroadcastMember, Pull, type ReaderDeps } from './reader.ts'
 import { Registry } from './registry.ts'
+import { Rewriting } from './rewriting.ts'
 import { BrokerCounters, type BrokerStats } from './stats.ts'
+import { Subscribing } from './subscribing.ts'
+import { Timelines } from './timelines.ts'
 import { Timers } from './timers.ts'
 import type { Topic } from './topic.ts'
+import { Tracing } from './tracing.ts'
+import { Transactions } from './transactions.ts'
 import { Turn } from './turn.ts'
 
 /** Receipts of one boot of the broker come from a range of their own. */
 const leaseIdsPerBoot = 2 ** 32
-const storeFullRetryMs = 1_000
 
 export interface BrokerDeps {
   readonly store: Store
@@ -54,8 +66,8 @@ export interface BrokerDeps {
   readonly limits: Limits
   /** Whether a topic that nobody created comes to be when it is published or subscribed to. */
   readonly autoCreateTopics: boolean
-  /** Of groups that name none; default: RocketMQ's. */
-  readonly retryScheduleMs?: readonly number[]
+  /** Of groups that name none; default: RocketMQ's schedule. */
+  readonly retry?: RetryPolicy
   /** What one turn tells has been told: time to flush connections. */
   readonly released?: () => void
   /** The store failed. Nothing is answered any more; the broker is to be closed and opened anew. */
@@ -76,24 +88,23 @@ export class Broker implements BrokerDoor {
   readonly #timers: Timers
   readonly #tailCache: TailCache
   readonly #registry: Registry
-  readonly #queries: Queries
-  readonly #answering: Answering
   readonly #admin: Admin
-  readonly #batches: BatchReader
-  readonly #ownBatches: BatchReader
+  readonly #publisher: Publisher
+  readonly #subscribing: Subscribing
+  readonly #positions: BroadcastPositions
   readonly #deadLetters: DeadLetters
+  readonly #deadLetterMoves: DeadLetterMoves
+  readonly #delays: Delays
+  readonly #transactions: Transactions
+  readonly #tracing: Tracing
+  readonly #timelines: Timelines
+  readonly #followers: Followers
   readonly #housekeeping: Housekeeping
   readonly #progressWriter = new ByteWriter(1024)
-  #dirtyTopics = new Set<Topic>()
   #awake = new Set<Dispatcher>()
   #progressed = new Map<GroupQueue, string>()
   #leaseIdNext: number
   #commitStartMs = 0
-  #freeBytes = Infinity
-  /** What publishes may add: what the store last said is free, less the reserve, and less what was added since. */
-  #roomBytes = Infinity
-  #turnBytes = 0
-  #isDraining = false
 
   /** Opens the store: reads all but the messages, checks the tails, reports damage. Throws STORE_FAILED or STORE_FULL. */
   static async open(deps: BrokerDeps): Promise<Broker> {
@@ -103,17 +114,17 @@ export class Broker implements BrokerDoor {
 
   private constructor(deps: BrokerDeps, recovered: Recovered) {
     const { store, clock, random, log, limits } = deps
+    const { counters } = this
     this.#deps = deps
     this.damages = recovered.damages
-    this.counters.damagedRecords = recovered.damages.length
+    counters.damagedRecords = recovered.damages.length
     this.#leaseIdNext = recovered.header.bootCount * leaseIdsPerBoot
-    this.#timers = new Timers(clock)
+    const timers = new Timers(clock)
+    this.#timers = timers
     this.#tailCache = new TailCache(limits)
-    this.#queries = new Queries(store, limits)
-    this.#batches = new BatchReader(limits)
-    this.#ownBatches = new BatchReader(limits, 'stored')
+    const queries = new Queries(store, limits)
     const index = new MessageIndex(limits)
-    this.#turn = new Turn({
+    const turn = new Turn({
       store,
       clock,
       prepare: (writes) => this.#prepare(writes),
@@ -121,278 +132,164 @@ export class Broker implements BrokerDoor {
       released: () => deps.released?.(),
       failed: (error) => this.#failed(error),
     })
-    this.#answering = new Answering(this.#turn)
+    this.#turn = turn
+    const answering = new Answering(turn)
+    const readFailed = (error: Error) => this.#failed(error)
+    const producer = new OwnProducer(random)
+    const rewriting = new Rewriting(turn)
     this.#deadLetters = new DeadLetters({
-      clock, random, log,
-      timers: this.#timers,
-      publish: (group, request) => this.#publishDeadLetter(group, request),
-      readFailed: (error) => this.#failed(error),
+      clock, log, timers, producer, readFailed,
+      publish: (group, batch) => this.#publishDeadLetter(group, batch),
     })
-    this.#registry = new Registry(recovered, {
-      clock, random, limits,
-      turn: this.#turn,
+    const registry = new Registry(recovered, {
+      clock, random, limits, turn,
       autoCreateTopics: deps.autoCreateTopics,
       defaultGroupConfig: {
         attemptCountMax: limits.attemptCountMax,
-        retryScheduleMs: deps.retryScheduleMs ?? retryScheduleMs,
+        retry: deps.retry ?? { kind: 'schedule', delaysMs: retryScheduleMs },
+        exhausted: 'dead-letter',
+        isPaused: false,
+        inFlightMax: 0,
+        inFlightPerMemberMax: 0,
       },
+      subscriptionDeleted: (subscription) => this.#forgetSubscription(subscription),
       queueLogDeps: {
         store, limits, index,
         tailCache: this.#tailCache,
         damaged: (...found) => this.#damaged(...found),
         storeRead: (byteCount) => {
-          this.counters.storeReads++
-          this.counters.storeReadBytes += byteCount
+          counters.storeReads++
+          counters.storeReadBytes += byteCount
         },
       },
-      subscriptionDeps: {
-        limits,
-        turn: this.#turn,
-        timers: this.#timers,
-        monotonic: () => clock.monotonic(),
+      subscriptionDeps: (group, topic) => ({
+        limits, turn, timers, counters,
+        config: () => registry.groupConfig(group),
+        isPriority: topic.isPriority,
+        clock,
         wake: (subscription) => this.#wake(subscription),
-        counters: this.counters,
-      },
+      }),
       groupQueueDeps: (group, topic, subscription) => ({
-        limits, clock,
-        timers: this.#timers,
-        counters: this.counters,
-        config: () => this.#registry.groupConfig(group),
+        limits, clock, timers, counters, readFailed, group,
+        config: () => registry.groupConfig(group),
+        trace: () => (topic.config.tracePermille > 0 ? this.#tracing : undefined),
         nextLeaseId: () => this.#leaseIdNext++,
         progressed: (queue) => this.#noteProgress(queue, group),
         wake: () => this.#wake(subscription()),
-        dead: (queue, offset, attempts) => this.#bury(subscription(), topic, queue, offset, attempts),
-        readFailed: (error) => this.#failed(error),
+        dead: (queue, offset, attempts) => this.#bury(subscription(), topic.name, queue, offset, attempts),
       }),
     })
+    this.#registry = registry
+    this.#tracing = new Tracing({
+      clock, random, log, counters,
+      topicById: (topicId) => registry.topicById(topicId),
+      traceTopic: () => registry.traceTopic(),
+      appended: () => this.#wakeTopic(registry.topic(traceTopic)),
+    })
+    this.#timelines = new Timelines({ registry, queries, turn, answering, clock })
+    this.#delays = new Delays({
+      store, clock, limits, log, turn, timers, registry, answering, queries, counters, readFailed,
+      tracing: this.#tracing,
+      publisher: () => this.#publisher,
+    })
+    this.#publisher = new Publisher({
+      clock, limits, turn, registry, answering, queries, counters, delays: this.#delays, tracing: this.#tracing,
+    })
+    const positions = new BroadcastPositions({ limits, clock, turn })
+    this.#positions = positions
+    this.#subscribing = new Subscribing({
+      limits, turn, registry, answering, queries, positions,
+      readerDeps: (topic) => this.#readerDeps(topic),
+      gapFound: () => counters.gaps++,
+    })
+    this.#transactions = new Transactions({
+      store, clock, random, log, limits, timers, turn, answering, registry, counters, readFailed,
+      publisher: this.#publisher,
+    })
+    this.#deadLetterMoves = new DeadLetterMoves({
+      store, log, turn, registry, queries, answering, rewriting, producer, counters,
+      publisher: this.#publisher,
+      moved: (topic) => this.#wakeTopic(topic),
+    })
+    this.#followers = new Followers({
+      limits, turn, registry, answering, counters, readFailed,
+      rewrite: (queue, group) => this.#noteProgress(queue, group),
+    })
     this.#admin = new Admin({
-      registry: this.#registry,
-      queries: this.#queries,
-      turn: this.#turn,
-      answering: this.#answering,
+      registry, queries, turn, answering, positions,
       topicDeleted: (topic) => this.#topicDeleted(topic),
     })
-    this.#registry.restore(recovered)
-    this.#askRoom()
+    registry.restore(recovered)
+    positions.restore(recovered.topics)
+    this.#delays.restore(recovered)
+    this.#transactions.restore(recovered.transactions)
+    this.#publisher.noteSpace(store.space())
     this.#housekeeping = new Housekeeping(recovered.deletedTopicIds, {
-      store, clock, limits, log, index,
-      timers: this.#timers,
-      turn: this.#turn,
-      registry: this.#registry,
-      counters: this.counters,
+      rewriting,
+      compaction: new Compaction({ store, clock, limits, log, registry, rewriting, counters }),
+      store, clock, limits, log, index, timers, turn, registry, counters, readFailed, positions,
       trimmed: (topic) => this.#wakeTopic(topic),
-      readFailed: (error) => this.#failed(error),
     })
   }
 
-  // ── publishing ────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── the door; what each of these does is in its room ──────────────────────────────────────────────────────────
 
-  publish(request: PublishRequest, answer: Answer<PublishReceipt>): void {
-    this.#answering.deciding(answer, () => {
-      if (this.#isDraining) throw new PocketError('RELAY_STOPPING', 'the relay is stopping')
-      const topic = this.#topicToPublish(request.topic)
-      const { producerId, producerEpoch, baseSequence, messageCount } = request
-      const producer = topic.producers.find(producerId)
-      const verdict = judgeSequence(producer, producerEpoch, baseSequence, messageCount)
-      switch (verdict) {
-        case 'next':
-          return this.#append(topic, request, answer)
-        case 'duplicate':
-          this.counters.duplicateMessages += messageCount
-          return this.#turn.after(() => this.#answerDuplicate(topic, request, answer))
-        case 'fenced':
-          throw new PocketError(
-            'PRODUCER_FENCED',
-            `epoch ${producerEpoch} of the producer is over; ${producer?.epoch} has published`,
-          )
-        case 'unknown':
-          throw new PocketError(
-            'PRODUCER_UNKNOWN',
-            'the state of this producer is not kept; go on under the next epoch from sequence 0',
-          )
-        case 'gap':
-        case 'overlap':
-          throw new PocketError(
-            'SEQUENCE_GAP',
-            `sequence ${baseSequence} of epoch ${producerEpoch} does not follow ${producer?.lastSequence ?? 'nothing'}`,
-          )
-      }
-    }, () => this.counters.refusedBatches++)
+  publish(request: PublishRequest, answer: Answer<PublishReceipt>, clientId: string): void {
+    this.#publisher.publish(request, answer, clientId)
   }
 
-  #topicToPublish(name: string): Topic {
-    const known = this.#registry.topics.get(name)
-    if (known?.isSystem ?? isSystemTopic(name)) throw new PocketError('FORBIDDEN', `topic '${name}' is the broker's own`)
-    return known ?? this.#topicOrNew(name)
-  }
-
-  #append(topic: Topic, request: PublishRequest, answer: Answer<PublishReceipt>): void {
-    const { messageCount, messages: { length: byteCount } } = request
-    if (this.#roomBytes <= 0) {
-      const retryAfterMs = storeFullRetryMs
-      throw new PocketError('STORE_FULL', 'the relay’s store has no room for messages', { retryAfterMs })
-    }
-    const segments = this.#appendChecked(topic, request, this.#batches)
-    this.#roomBytes -= byteCount
-    this.#turnBytes += byteCount
-    this.counters.messagesIn += messageCount
-    this.counters.bytesIn += byteCount
-    this.counters.messageBytes.observe(byteCount / messageCount, messageCount)
-    this.#turn.after(() => answer({ duplicate: false, storedMs: storedMsOf(topic, segments), segments }))
-  }
-
-  #appendChecked(topic: Topic, request: PublishRequest, batches: BatchReader) {
-    const { producerId, producerEpoch, baseSequence, messageCount, messages } = request
-    const segments = appendBatch(batches.read(topic, request))
-    topic.producers.advance(producerId, producerEpoch, baseSequence + messageCount - 1)
-    topic.messagesIn += messageCount
-    topic.bytesIn += messages.length
-    this.#dirtyTopics.add(topic)
-    return segments
-  }
-
-  #answerDuplicate(topic: Topic, request: PublishRequest, answer: Answer<PublishReceipt>): void {
-    const { producerId, producerEpoch, baseSequence, messageCount } = request
-    // Bytes of the request are a transport's: kept beyond this call they are copied.
-    this.#queries.segments(topic, copyBytes(producerId), producerEpoch, baseSequence, messageCount).then(
-      (segments) => answer({ duplicate: true, storedMs: 0, segments }),
-      (error: unknown) => answer(toPocketError(error)),
-    )
-  }
-
-  #publishDeadLetter(group: string, request: Omit<PublishRequest, 'topic'>): void {
-    const name = deadLetterTopicOf(group)
-    const topic = this.#registry.topics.get(name) ??
-      this.#registry.createTopic(name, this.#registry.topicConfig({ queueCount: 1 }))
-    this.#appendChecked(topic, { ...request, topic: name }, this.#ownBatches)
-    this.counters.deadLetters++
-    this.#turn.touch()
-  }
-
-  #bury(subscription: GroupSubscription, topic: string, queue: GroupQueue, offset: number, attempts: number): void {
-    subscription.deadLetters++
-    this.#deadLetters.bury(subscription.group, topic, queue, offset, attempts)
-  }
-
-  // ── consuming ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-  subscribe(asked: SubscribeRequest, sink: MemberSink, answer: Answer<Subscribed>): void {
-    // It is kept for as long as the member stays; the bytes it came in are not.
-    const request = { ...asked, memberId: copyBytes(asked.memberId) }
-    this.#answering.deciding(answer, () => {
-      checkGroupName(request.group)
-      const topic = this.#topicOrNew(request.topic)
-      if (request.mode === 'BROADCASTING') return this.#subscribeBroadcast(topic, request, sink, answer)
-      const known = topic.subscriptions.get(request.group)
-      if (known !== undefined) return this.#join(topic, known, request, sink, answer)
-      this.#answering.whenFound(this.#queries.startsOf(topic.queues, request.start), answer, (starts) => {
-        this.#registry.checkPresent(topic)
-        this.#registry.groupOrNew(request.group)
-        this.#join(topic, this.#registry.subscriptionOrNew(request.group, topic, starts), request, sink, answer)
-      })
-    })
-  }
-
-  #join(
-    topic: Topic, subscription: GroupSubscription, request: SubscribeRequest, sink: MemberSink, answer: Answer<Subscribed>,
-  ): void {
-    const filter = parseTagFilter(request.filter)
-    const leaseMs = this.#leaseMsOf(request.leaseMs)
-    const membership = subscription.join(request, filter, leaseMs, sink)
-    const positions = subscription.queues.map(({ log, cursor }) => ({ queueId: log.queueId, position: log.position(cursor) }))
-    this.#turn.after(() => answer({ membership, messageType: topic.config.messageType, leaseMs, positions }))
-  }
-
-  #subscribeBroadcast(topic: Topic, request: SubscribeRequest, sink: MemberSink, answer: Answer<Subscribed>): void {
-    const filter = parseTagFilter(request.filter)
-    const known = new Map(request.positions.map(({ queueId, position }) => [queueId, position]))
-    this.#answering.whenFound(this.#queries.startsOf(topic.queues, request.start), answer, (starts) => {
-      this.#registry.checkPresent(topic)
-      const gaps: { log: QueueLog; expected: Position; offset: number }[] = []
-      const places = topic.queues.map((log, index) => {
-        const expected = known.get(log.queueId)
-        if (expected === undefined) return { log, offset: starts[index] as number }
-        const { offset, isGap } = resumeOffset(log, expected)
-        if (isGap) gaps.push({ log, expected, offset })
-        return { log, offset }
-      })
-      this.#registry.groupOrNew(request.group)
-      const member = new BroadcastMember(request, filter, sink, places, this.#readerDeps(topic))
-      topic.broadcastMembers.add(member)
-      const positions = places.map(({ log, offset }) => ({ queueId: log.queueId, position: log.position(offset) }))
-      const { membership } = member
-      this.#turn.after(() => answer({ membership, messageType: topic.config.messageType, leaseMs: 0, positions }))
-      for (const { log, expected, offset } of gaps) member.announceGap(log.queueId, expected, log.position(offset))
-    })
+  subscribe(request: SubscribeRequest, sink: MemberSink, answer: Answer<Subscribed>): void {
+    this.#subscribing.subscribe(request, sink, answer)
   }
 
   pull(request: PullRequest, answer: Answer<PullResult>): Cancellable {
-    let pull: Pull | undefined
-    let isCancelled = false
-    this.#answering.deciding(answer, () => {
-      const topic = this.#registry.topic(request.topic)
-      const log = topic.queues[request.queueId]
-      if (log === undefined) {
-        throw new PocketError('QUEUE_NOT_FOUND', `topic '${topic.name}' has queues 0 to ${topic.queues.length - 1}`)
-      }
-      const filter = parseTagFilter(request.filter)
-      const begin = (offset: number, isGap: boolean) => {
-        if (isCancelled) return
-        this.#registry.checkPresent(topic)
-        pull = new Pull(log, offset, filter, request, answer, this.#readerDeps(topic))
-        topic.pulls.add(pull)
-        if (isGap) this.counters.gaps++
-      }
-      if (request.start.kind === 'position') {
-        const { offset, isGap } = resumeOffset(log, request.start.position)
-        begin(offset, isGap)
-      } else this.#answering.whenFound(this.#queries.startOf(log, request.start), answer, (offset) => begin(offset, false))
-    })
-    return {
-      cancel: () => {
-        isCancelled = true
-        pull?.cancel()
-      },
-    }
+    return this.#subscribing.pull(request, answer)
   }
 
-  #readerDeps(topic: Topic): ReaderDeps {
-    return {
-      limits: this.#deps.limits,
-      turn: this.#turn,
-      timers: this.#timers,
-      monotonic: () => this.#deps.clock.monotonic(),
-      wake: (reader) => this.#wake(reader),
-      counters: this.counters,
-      readFailed: (error) => this.#failed(error),
-      left: (reader) => {
-        if (reader instanceof Pull) topic.pulls.delete(reader)
-        else if (reader instanceof BroadcastMember && topic.broadcastMembers.delete(reader)) {
-          topic.messagesOutBefore += reader.messagesOut
-          topic.bytesOutBefore += reader.bytesOut
-        }
-        this.#awake.delete(reader)
-      },
-    }
+  follow(request: FollowRequest, sink: FollowerSink, answer: Answer<Following>): void {
+    this.#followers.follow(request, sink, answer)
   }
 
-  #leaseMsOf(leaseMs: number): number {
-    const { leaseMsDefault, leaseMsMin, leaseMsMax } = this.#deps.limits
-    if (leaseMs === 0) return leaseMsDefault
-    if (leaseMs < leaseMsMin || leaseMs > leaseMsMax) {
-      throw new PocketError('BAD_ARGUMENT', `a lease of ${leaseMs} ms; ${leaseMsMin} to ${leaseMsMax} are allowed`)
-    }
-    return leaseMs
+  prepare(request: PrepareRequest, answer: Answer<void>): void {
+    this.#transactions.prepare(request, answer)
   }
 
-  // ── administering: see admin.ts ───────────────────────────────────────────────────────────────────────────────
+  endTransaction(request: EndTransactionRequest, answer: Answer<TransactionEnded>): void {
+    this.#transactions.end(request, answer)
+  }
+
+  registerProducer(producerGroup: string, sink: ProducerSink): Cancellable {
+    return this.#transactions.registerProducer(producerGroup, sink)
+  }
+
+  listTransactions(
+    request: ListTransactionsRequest, answer: Answer<{ transactions: readonly TransactionSummary[]; more: boolean }>,
+  ): void {
+    this.#transactions.list(request, answer)
+  }
+
+  recall(request: RecallRequest, answer: Answer<{ messageId: string }>): void {
+    this.#delays.recall(request, answer)
+  }
+
+  listDelayed(request: ListDelayedRequest, answer: Answer<{ messages: readonly DelayedMessage[]; more: boolean }>): void {
+    this.#delays.list(request, answer)
+  }
 
   query(request: QueryRequest, answer: Answer<readonly FoundMessage[]>): void {
     this.#admin.query(request, answer)
   }
 
+  queryTrace(request: QueryTraceRequest, answer: Answer<readonly Timeline[]>): void {
+    this.#timelines.query(request, answer)
+  }
+
   createTopic(request: CreateTopicRequest, answer: Answer<TopicDescription>): void {
     this.#admin.createTopic(request, answer)
+  }
+
+  configureTopic(request: ConfigureTopicRequest, answer: Answer<TopicDescription>): void {
+    this.#admin.configureTopic(request, answer)
   }
 
   listTopics(request: ListTopicsRequest, answer: Answer<{ topics: readonly TopicSummary[]; more: boolean }>): void {
@@ -423,11 +320,28 @@ export class Broker implements BrokerDoor {
     this.#admin.resetGroup(request, answer)
   }
 
+  deleteGroup(group: string, answer: Answer<void>): void {
+    this.#admin.deleteGroup(group, answer)
+  }
+
+  settleHeld(request: SettleHeldRequest, answer: Answer<GroupDescription>): void {
+    this.#admin.settleHeld(request, answer)
+  }
+
+  resendDeadLetters(request: DeadLettersRequest, answer: Answer<DeadLettersMoved>): void {
+    this.#deadLetterMoves.resend(request, answer)
+  }
+
+  purgeDeadLetters(request: DeadLettersRequest, answer: Answer<DeadLettersMoved>): void {
+    this.#deadLetterMoves.purge(request, answer)
+  }
+
   stats(): BrokerStats {
     const { usedBytes, freeBytes } = this.#deps.store.space()
     return describeBroker({
       registry: this.#registry,
       counters: this.counters,
+      openTransactionCount: this.#transactions.openCount,
       tailCacheBytes: this.#tailCache.byteCount,
       storeUsedBytes: usedBytes,
       storeFreeBytes: freeBytes,
@@ -438,12 +352,12 @@ export class Broker implements BrokerDoor {
 
   #prepare(writes: StoreWrite[]): void {
     this.counters.turns++
-    const { clock } = this.#deps
-    this.#askRoom()
+    const { clock, store } = this.#deps
+    this.#publisher.noteSpace(store.space())
     const nowMs = clock.now()
-    const dirtyTopics = this.#dirtyTopics
-    this.#dirtyTopics = new Set()
-    for (const topic of dirtyTopics) {
+    this.#delays.fire(nowMs, writes)
+    this.#transactions.seal(nowMs, writes)
+    for (const topic of this.#publisher.takeDirty()) {
       for (const log of topic.queues) log.seal(nowMs, writes)
       topic.producers.seal()
       this.#wakeTopic(topic)
@@ -459,6 +373,9 @@ export class Broker implements BrokerDoor {
       })
     }
     this.#progressed.clear()
+    this.#positions.seal(writes)
+    this.#tracing.seal(nowMs, writes)
+    this.#followers.dispatch(writes)
     this.#commitStartMs = clock.monotonic()
   }
 
@@ -468,25 +385,53 @@ export class Broker implements BrokerDoor {
     counters.commitWrites += writeCount
     counters.commitMs.observe(this.#deps.clock.monotonic() - this.#commitStartMs)
     this.#tailCache.committed()
+    this.#delays.committed()
   }
 
-  /** The store's answer may be some seconds old: until it changes, what was added is counted here. */
-  #askRoom(): void {
-    const { store, limits } = this.#deps
-    const { freeBytes } = store.space()
-    if (freeBytes !== this.#freeBytes) this.#roomBytes = freeBytes - limits.storeReserveBytes - this.#turnBytes
-    this.#freeBytes = freeBytes
-    this.#turnBytes = 0
+  #publishDeadLetter(group: string, batch: Batch): void {
+    const name = deadLetterTopicOf(group)
+    const topic = this.#registry.topics.get(name) ??
+      this.#registry.createTopic(name, this.#registry.topicConfig({ queueCount: 1 }))
+    this.#publisher.store(topic, batch)
+    this.counters.deadLetters++
+  }
+
+  #bury(subscription: GroupSubscription, topic: string, queue: GroupQueue, offset: number, attempts: number): void {
+    subscription.deadLetters++
+    this.#deadLetters.bury(subscription.group, topic, queue, offset, attempts)
+  }
+
+  #readerDeps(topic: Topic): ReaderDeps {
+    return {
+      limits: this.#deps.limits,
+      turn: this.#turn,
+      timers: this.#timers,
+      clock: this.#deps.clock,
+      wake: (reader) => this.#wake(reader),
+      counters: this.counters,
+      readFailed: (error) => this.#failed(error),
+      left: (reader) => {
+        if (reader instanceof Pull) topic.pulls.delete(reader)
+        else if (reader instanceof BroadcastMember && topic.broadcastMembers.delete(reader)) {
+          topic.messagesOutBefore += reader.messagesOut
+          topic.bytesOutBefore += reader.bytesOut
+        }
+        this.#awake.delete(reader)
+      },
+    }
   }
 
   /** Nothing of a deleted topic is written any more; its data goes once the deletion is durable. */
   #topicDeleted(topic: Topic): void {
-    this.#dirtyTopics.delete(topic)
-    for (const subscription of topic.subscriptions.values()) {
-      this.#awake.delete(subscription)
-      for (const queue of subscription.queues) this.#progressed.delete(queue)
-    }
+    this.#publisher.forget(topic)
+    this.#positions.forgetTopic(topic.topicId)
+    for (const subscription of topic.subscriptions.values()) this.#forgetSubscription(subscription)
     this.#turn.after(() => this.#housekeeping.topicDeleted(topic.topicId))
+  }
+
+  #forgetSubscription(subscription: GroupSubscription): void {
+    this.#awake.delete(subscription)
+    for (const queue of subscription.queues) this.#progressed.delete(queue)
   }
 
   #wake(dispatcher: Dispatcher): void {
@@ -527,7 +472,8 @@ export class Broker implements BrokerDoor {
 
   /** Takes no further messages, and resolves when all that came before is durable and told. Consuming goes on until then. */
   async drain(): Promise<void> {
-    this.#isDraining = true
+    this.#publisher.drain()
+    this.#delays.stop()
     this.#housekeeping.stop()
     await this.#turn.idle()
   }
@@ -536,14 +482,4 @@ export class Broker implements BrokerDoor {
   close(): void {
     this.#halt()
   }
-
-  #topicOrNew(name: string): Topic {
-    checkTopicName(name)
-    return this.#registry.topicOrNew(name)
-  }
-}
-
-/** When a batch was stored, for its receipt; where the wall clock went back, later than it says. */
-function storedMsOf(topic: Topic, [first]: readonly PublishSegment[]): number {
-  return topic.queues[first?.queueId ?? 0]?.lastStoredMs ?? 0
 }

@@ -6,12 +6,13 @@ import { ByteWriter } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
-import type { Random } from '../ports/random.ts'
 import { deadLetterProperties, type MessageHeaders, type StoredMessage } from '../model/message.ts'
+import { isDeadLetterTopic } from '../model/names.ts'
 import { encodeMessage } from '../record/message-codec.ts'
 import type { RecordBatch } from '../record/record-batch.ts'
-import type { PublishRequest } from './door.ts'
 import type { GroupQueue } from './group-queue.ts'
+import type { OwnProducer } from './own-producer.ts'
+import type { Batch } from './publishing.ts'
 import type { Timers } from './timers.ts'
 
 /** When a dead letter that could not be written is tried again. */
@@ -19,26 +20,21 @@ const againMs = 60_000
 
 export interface DeadLettersDeps {
   readonly clock: Clock
-  readonly random: Random
   readonly log: Log
+  readonly producer: OwnProducer
   readonly timers: Timers
   /** Publishes to the group's dead letter topic, making it if need be; throws where that can't be. */
-  readonly publish: (group: string, request: Omit<PublishRequest, 'topic'>) => void
+  readonly publish: (group: string, batch: Batch) => void
   readonly readFailed: (error: Error) => void
 }
 
 export class DeadLetters {
   readonly #deps: DeadLettersDeps
-  /** The broker as a producer: a new one each time it opens. */
-  readonly #producerId: Uint8Array
-  /** One for all groups, as a message id names no topic. */
-  #sequence = 0
   readonly #writer = new ByteWriter()
   readonly #scratch = new ByteWriter()
 
   constructor(deps: DeadLettersDeps) {
     this.#deps = deps
-    this.#producerId = deps.random.bytes(8)
   }
 
   /** Copies a message and ends it in its queue; once its record is read, both in one turn. */
@@ -47,12 +43,14 @@ export class DeadLetters {
     const copy = (found: RecordBatch | Error) => {
       // The group was reset, or the topic deleted, meanwhile.
       if (!queue.isDead(offset)) return
-      if (found instanceof RangeError) {
+      if (found instanceof Error && !(found instanceof RangeError)) return readFailed(found)
+      // A record may have been compacted meanwhile.
+      const index = found instanceof Error ? -1 : found.indexOf(offset)
+      if (found instanceof Error || index < 0) {
         log.info('dead-letter-gone', { group, topic, queueId: queue.log.queueId, offset })
         return queue.settleDead(offset)
       }
-      if (found instanceof Error) return readFailed(found)
-      const message = found.messageAt(found.indexFrom(offset), topic, queue.log.queueId)
+      const message = found.messageAt(index, topic, queue.log.queueId)
       try {
         this.#publish(group, message, attempts)
       } catch (error) {
@@ -78,29 +76,57 @@ export class DeadLetters {
   }
 
   #publish(group: string, message: StoredMessage, attempts: number): void {
-    const { messageGroup: _, ...headers } = message
-    const properties = new Map(message.properties)
-    // A dead letter of a dead letter keeps where it first came from.
-    if (!properties.has(deadLetterProperties.originTopic)) {
-      properties.set(deadLetterProperties.originTopic, message.topic)
-      properties.set(deadLetterProperties.originMessageId, message.messageId)
-      properties.set(deadLetterProperties.originQueueId, String(message.queueId))
-      properties.set(deadLetterProperties.originOffset, String(message.offset))
-    }
-    properties.set(deadLetterProperties.attempts, String(attempts))
-    if (message.messageGroup !== undefined) {
-      properties.set(deadLetterProperties.originMessageGroup, message.messageGroup)
-    }
-    const copied: MessageHeaders = { ...headers, properties }
-    encodeMessage(this.#writer, this.#scratch, 0, copied, message.body)
+    const { producer, publish } = this.#deps
+    encodeMessage(this.#writer, this.#scratch, 0, deadLetterHeaders(message, attempts), message.body)
     const messages = this.#writer.finish()
     assert(messages.length > 0, 'a dead letter has bytes')
-    this.#deps.publish(group, {
-      producerId: this.#producerId,
+    publish(group, {
+      producerId: producer.producerId,
       producerEpoch: 0,
-      baseSequence: this.#sequence++,
+      baseSequence: producer.next(),
       messageCount: 1,
       messages,
     })
   }
+}
+
+const names = deadLetterProperties
+const brokerNames: ReadonlySet<string> = new Set(Object.values(names))
+
+/** What a message is as a dead letter. What only its own topic understands is told by its properties. */
+export function deadLetterHeaders(message: StoredMessage, attempts: number): MessageHeaders {
+  const { tag, keys, messageGroup, priority, ttlMs, bornMs } = message
+  const properties = new Map(message.properties)
+  // A dead letter of a dead letter keeps where it first came from. Nobody else can say that: a client's word would send it
+  // to where that client may not.
+  if (!isDeadLetterTopic(message.topic) || !properties.has(names.originTopic)) {
+    for (const name of brokerNames) if (name !== names.resentId) properties.delete(name)
+    properties.set(names.originTopic, message.topic)
+    properties.set(names.originMessageId, message.messageId)
+    properties.set(names.originQueueId, String(message.queueId))
+    properties.set(names.originOffset, String(message.offset))
+    if (messageGroup !== undefined) properties.set(names.originMessageGroup, messageGroup)
+    if (priority !== undefined) properties.set(names.originPriority, String(priority))
+    if (ttlMs !== undefined) properties.set(names.originTtlMs, String(ttlMs))
+  }
+  properties.set(names.attempts, String(attempts))
+  return { tag, keys, bornMs, properties }
+}
+
+/** What a dead letter is when it is put back, and where. Throws TOPIC_NOT_FOUND where it does not say where it came from. */
+export function resentHeaders(letter: StoredMessage): { origin: string; headers: MessageHeaders } {
+  const { tag, keys, bornMs } = letter
+  const properties = new Map(letter.properties)
+  const origin = properties.get(names.originTopic)
+  if (origin === undefined) throw new PocketError('TOPIC_NOT_FOUND', 'it does not say where it came from')
+  const messageGroup = properties.get(names.originMessageGroup)
+  const priority = numberOf(properties.get(names.originPriority))
+  const ttlMs = numberOf(properties.get(names.originTtlMs))
+  for (const name of brokerNames) properties.delete(name)
+  properties.set(names.resentId, letter.messageId)
+  return { origin, headers: { tag, keys, bornMs, messageGroup, priority, ttlMs, properties } }
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
 }

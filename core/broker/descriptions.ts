@@ -22,6 +22,7 @@ export function describeTopic(topic: Topic): TopicDescription {
   return {
     topic: topic.name,
     config: topic.config,
+    delayedCount: topic.delayedCount,
     queues: topic.queues.map(({ queueId, epoch, minOffset, maxOffset, storedBytes }) => ({
       queueId, epoch, minOffset, maxOffset, storedBytes,
     })),
@@ -33,20 +34,25 @@ export function listTopics(registry: Registry, page: Page): { topics: TopicSumma
   const { names, more } = pageOf(registry.topics.keys(), page)
   const topics = names.map((name) => {
     const topic = registry.topic(name)
-    return { topic: name, config: topic.config, messageCount: topic.messageCount }
+    return { topic: name, config: topic.config, messageCount: topic.messageCount, delayedCount: topic.delayedCount }
   })
   return { topics, more }
 }
 
 export function describeGroup(registry: Registry, group: string, config: GroupConfig): GroupDescription {
   const members: GroupDescription['members'][number][] = []
+  const rate = { deliveredPerSecond: 0, ackedPerSecond: 0 }
   const queues: GroupDescription['queues'][number][] = []
   for (const topic of registry.topics.values()) {
-    for (const { request } of topic.broadcastMembers) {
-      if (request.group === group) members.push(memberDescription(request, 0))
+    for (const { request, deliveredPerSecond } of topic.broadcastMembers) {
+      if (request.group !== group) continue
+      members.push(memberDescription(request, 0))
+      rate.deliveredPerSecond += deliveredPerSecond
     }
     const subscription = topic.subscriptions.get(group)
     if (subscription === undefined) continue
+    rate.deliveredPerSecond += subscription.deliveredPerSecond
+    rate.ackedPerSecond += subscription.ackedPerSecond
     for (const member of subscription.connectedMembers) {
       members.push(memberDescription(member, subscription.inFlightOf(member.memberId)))
     }
@@ -59,16 +65,21 @@ export function describeGroup(registry: Registry, group: string, config: GroupCo
         maxOffset: queue.log.maxOffset,
         inFlight: queue.inFlightCount,
         waitingForRetry: queue.retryCount,
+        held: queue.heldCount,
+        oldestStoredMs: queue.oldestStoredMs(),
         backlog: queue.backlog,
       })
     }
   }
-  return { group, config, members: members.slice(0, pageCountMax), queues: queues.slice(0, queuesDescribedMax) }
+  return { group, config, rate, members: members.slice(0, pageCountMax), queues: queues.slice(0, queuesDescribedMax) }
 }
 
 export function listGroups(registry: Registry, page: Page): { groups: GroupSummary[]; more: boolean } {
   const { names, more } = pageOf(registry.groups.keys(), page)
-  const summaries = new Map(names.map((group) => [group, { group, memberCount: 0, backlog: 0 }]))
+  const summaries = new Map(names.map((group) => {
+    const { isPaused } = registry.groupConfig(group)
+    return [group, { group, memberCount: 0, backlog: 0, isPaused }]
+  }))
   // One walk over the topics for the whole page, not one per group.
   for (const topic of registry.topics.values()) {
     for (const { request } of topic.broadcastMembers) {
@@ -89,6 +100,7 @@ export function listGroups(registry: Registry, page: Page): { groups: GroupSumma
 export interface BrokerParts {
   readonly registry: Registry
   readonly counters: BrokerCounters
+  readonly openTransactionCount: number
   readonly tailCacheBytes: number
   readonly storeUsedBytes: number
   readonly storeFreeBytes: number
@@ -135,10 +147,10 @@ function* topicStats(registry: Registry): Generator<TopicStats> {
 function* groupStats(registry: Registry): Generator<GroupStats> {
   for (const topic of registry.topics.values()) {
     for (const subscription of topic.subscriptions.values()) {
-      const { group, backlog, inFlightCount, messagesOut, bytesOut, deadLetters, queues } = subscription
+      const { group, backlog, inFlightCount, heldCount, messagesOut, bytesOut, deadLetters, queues } = subscription
       const retryCount = queues.reduce((sum, queue) => sum + queue.retryCount, 0)
       const lockedCount = queues.reduce((sum, queue) => sum + queue.lockedCount, 0)
-      const oldest = queues.flatMap((queue) => queue.log.recordInMemory(queue.ackFloor)?.storedMs ?? [])
+      const oldest = backlog > 0 ? queues.map((queue) => queue.oldestStoredMs()).filter((storedMs) => storedMs > 0) : []
       yield {
         group,
         topic: topic.name,
@@ -146,11 +158,12 @@ function* groupStats(registry: Registry): Generator<GroupStats> {
         messagesOut,
         bytesOut,
         deadLetters,
-        readyCount: backlog - inFlightCount - retryCount - lockedCount,
+        readyCount: backlog - inFlightCount - retryCount - heldCount - lockedCount,
         inFlightCount,
         retryCount,
+        heldCount,
         backlog,
-        oldestStoredMs: backlog > 0 && oldest.length > 0 ? Math.min(...oldest) : undefined,
+        oldestStoredMs: oldest.length > 0 ? Math.min(...oldest) : undefined,
       }
     }
     for (const group of broadcastGroups(topic)) {
@@ -165,6 +178,7 @@ function* groupStats(registry: Registry): Generator<GroupStats> {
         readyCount: 0,
         inFlightCount: 0,
         retryCount: 0,
+        heldCount: 0,
         backlog: 0,
         oldestStoredMs: undefined,
       }
@@ -177,8 +191,9 @@ function broadcastGroups(topic: Topic): Set<string> {
 }
 
 function memberDescription(request: SubscribeRequest, inFlight: number): GroupDescription['members'][number] {
-  const { memberId, topic, mode, filter, clientId, clientName, peer } = request
-  return { memberId, topic, mode, filter, clientId, clientName, peer: peer.slice(0, fixedLimits.textBytesMax / 4), inFlight }
+  const { memberId, topic, mode, filterKind, filter, consumerName, clientId, clientName } = request
+  const peer = request.peer.slice(0, fixedLimits.textBytesMax / 4)
+  return { memberId, topic, mode, filterKind, filter, consumerName, clientId, clientName, peer, inFlight }
 }
 
 /** Names after `after`, ascending, that contain a text. */

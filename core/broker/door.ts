@@ -5,15 +5,17 @@
 
 import type { PocketError } from '../errors.ts'
 import type { Position, StartPolicy } from '../model/position.ts'
+import type { FilterKind } from '../filter/message-filter.ts'
 import type { ConsumeMode, MessageType } from '../model/topic.ts'
 import type {
-  FrameFields, GroupDescription, GroupSummary, LeaseRange, PublishSegment, QueuePosition, TopicDescription, TopicSummary,
-  UpstreamName,
+  Change, DelayedMessage, DownstreamName, FrameFields, GroupDescription, GroupSummary, LeaseRange, PublishSegment,
+  QueuePosition, Timeline, TopicDescription, TopicSummary, TransactionSummary, UpstreamName,
 } from '../protocol/frames.ts'
 
 export type Answer<T> = (outcome: T | PocketError) => void
 
 type Request<N extends UpstreamName> = Omit<FrameFields<N>, 'requestId'>
+type Result<N extends DownstreamName> = Omit<FrameFields<N>, 'requestId'>
 
 export type PublishRequest = Request<'PUBLISH'>
 export type PullRequest = Request<'PULL'>
@@ -23,12 +25,28 @@ export type ListTopicsRequest = Request<'LIST_TOPICS'>
 export type ListGroupsRequest = Request<'LIST_GROUPS'>
 export type ConfigureGroupRequest = Request<'CONFIGURE_GROUP'>
 export type ResetGroupRequest = Request<'RESET_GROUP'>
+export type ConfigureTopicRequest = Request<'CONFIGURE_TOPIC'>
+export type SettleHeldRequest = Request<'SETTLE_HELD'>
+export type DeadLettersRequest = Request<'RESEND_DEAD_LETTERS'>
+export type DeadLettersMoved = Result<'DEAD_LETTERS'>
+export type RecallRequest = Request<'RECALL'>
+export type ListDelayedRequest = Request<'LIST_DELAYED'>
+export type PrepareRequest = Request<'PREPARE'>
+export type EndTransactionRequest = Request<'END_TRANSACTION'>
+export type TransactionEnded = Result<'TRANSACTION_ENDED'>
+export type TransactionCheck = FrameFields<'CHECK_TRANSACTION'>
+export type ListTransactionsRequest = Request<'LIST_TRANSACTIONS'>
+export type QueryTraceRequest = Request<'QUERY_TRACE'>
+export type FollowRequest = Omit<Request<'FOLLOW'>, 'subscriptionId'>
 
 export interface PublishReceipt {
   /** Known already: a resend of a batch that was stored before. */
   readonly duplicate: boolean
   readonly storedMs: number
+  /** In message order; those of delayed messages have epoch 0. */
   readonly segments: readonly PublishSegment[]
+  /** When each delayed message is due, in message order. */
+  readonly scheduled: readonly number[]
 }
 
 export interface SubscribeRequest {
@@ -37,11 +55,15 @@ export interface SubscribeRequest {
   readonly group: string
   readonly topic: string
   readonly mode: ConsumeMode
+  readonly filterKind: FilterKind
   readonly filter: string
   readonly start: StartPolicy
   /** 0 takes the default. */
   readonly leaseMs: number
   readonly positions: readonly QueuePosition[]
+  /** Who keeps the positions of a BROADCASTING member: with `broker`, under its `consumerName`. */
+  readonly positionKeeper: 'client' | 'broker'
+  readonly consumerName: string
   /** For people and listings. */
   readonly clientId: string
   readonly clientName: string
@@ -73,6 +95,8 @@ export interface MemberSink {
   readonly isWritable: boolean
   deliver(delivery: Delivery): void
   gap(queueId: number, expected: Position, next: Position): void
+  /** The group was moved: what was delivered of the queue is void. */
+  reset(queueId: number, position: Position): void
   /** The membership is over; nothing follows. */
   revoked(reason: PocketError): void
 }
@@ -108,6 +132,8 @@ export interface Membership {
   extend(ranges: readonly LeaseRange[], leaseMs: number, answer: Answer<readonly RangeFailure[]>): void
   /** Answers with the number of messages delivered to the sink just before. */
   receive(request: ReceiveRequest, answer: Answer<number>): void
+  /** Where a BROADCASTING member stands, for the broker to keep. */
+  positions(positions: readonly QueuePosition[]): void
   /** Leaves for good: leases go back at once. */
   leave(answer: Answer<void>): void
   /** The connection broke: leases are kept for the grace time, for a return under the same member id. */
@@ -135,10 +161,33 @@ export interface Cancellable {
   cancel(): void
 }
 
+/** A connection that can say what became of the transactions of a producer group. */
+export interface ProducerSink {
+  /** False: it is not asked now, and it does not count. Its connection is full, or not to see messages of those topics. */
+  check(check: TransactionCheck): boolean
+}
+
+/** What a follower is told, in order, and only after it is durable. */
+export interface FollowerSink {
+  readonly isWritable: boolean
+  changes(sequence: number, isCurrent: boolean, lag: number, changes: readonly Change[]): void
+  /** Nothing follows. */
+  revoked(reason: PocketError): void
+}
+
+/** A follower's place at the broker. */
+export interface Following {
+  /** Number of the last commit as it began. */
+  readonly sequence: number
+  credit(changeCount: number, byteCount: number): void
+  writable(): void
+  leave(): void
+}
+
 /** All a session may ask of a broker. Broker (broker.ts) is the implementation. */
 export interface BrokerDoor {
   /** The room left in memory for publishes is the session's to guard (publishBytesInFlightMax). */
-  publish(request: PublishRequest, answer: Answer<PublishReceipt>): void
+  publish(request: PublishRequest, answer: Answer<PublishReceipt>, clientId: string): void
   /** A rejected subscription has no membership. `sink` may be told of deliveries right after the answer. */
   subscribe(request: SubscribeRequest, sink: MemberSink, answer: Answer<Subscribed>): void
   pull(request: PullRequest, answer: Answer<PullResult>): Cancellable
@@ -151,4 +200,20 @@ export interface BrokerDoor {
   listGroups(request: ListGroupsRequest, answer: Answer<{ groups: readonly GroupSummary[]; more: boolean }>): void
   describeGroup(group: string, answer: Answer<GroupDescription>): void
   resetGroup(request: ResetGroupRequest, answer: Answer<GroupDescription>): void
+  configureTopic(request: ConfigureTopicRequest, answer: Answer<TopicDescription>): void
+  deleteGroup(group: string, answer: Answer<void>): void
+  settleHeld(request: SettleHeldRequest, answer: Answer<GroupDescription>): void
+  resendDeadLetters(request: DeadLettersRequest, answer: Answer<DeadLettersMoved>): void
+  purgeDeadLetters(request: DeadLettersRequest, answer: Answer<DeadLettersMoved>): void
+  recall(request: RecallRequest, answer: Answer<{ messageId: string }>): void
+  listDelayed(request: ListDelayedRequest, answer: Answer<{ messages: readonly DelayedMessage[]; more: boolean }>): void
+  prepare(request: PrepareRequest, answer: Answer<void>): void
+  endTransaction(request: EndTransactionRequest, answer: Answer<TransactionEnded>): void
+  /** Checks may come right after. Taking it back is synchronous. */
+  registerProducer(producerGroup: string, sink: ProducerSink): Cancellable
+  listTransactions(
+    request: ListTransactionsRequest, answer: Answer<{ transactions: readonly TransactionSummary[]; more: boolean }>,
+  ): void
+  queryTrace(request: QueryTraceRequest, answer: Answer<readonly Timeline[]>): void
+  follow(request: FollowRequest, sink: FollowerSink, answer: Answer<Following>): void
 }

@@ -7,37 +7,50 @@
 //                     │  ▲       ▲
 //               acked │  └───────┤ time over, given back
 //                     ▼          │
-//                   (gone)    waiting for its retry time ──attempts over──> dead letter
+//                   (gone)    waiting for its retry time ──attempts over──> dead letter, or held (FIFO, by choice)
+//
+// A message whose time to live is over, or that is not in its record any more, goes from wherever it is to (gone).
 
-import { must } from '../assert.ts'
 import { PocketError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
-import type { TagFilter } from '../model/filter.ts'
-import type { Position } from '../model/position.ts'
-import type { GroupConfig } from '../model/topic.ts'
+import type { MessageFilter } from '../filter/message-filter.ts'
+import { type GroupConfig, retryDelayMs } from '../model/topic.ts'
 import type { Clock } from '../ports/clock.ts'
 import { type RecordBatch, selectFromRecord } from '../record/record-batch.ts'
-import type { StoredLease, StoredLockQueue, StoredProgress, StoredWait } from '../storage/progress.ts'
+import type { StoredProgress, StoredWait } from '../storage/progress.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
+import { type Demand, later, nothing, type Taken } from './demand.ts'
 import type { Delivery } from './door.ts'
-import { isAcked, Lease, type LeaseHolder, wentBack } from './lease.ts'
+import { type FreeMessage, freeMessage, FreeMessages } from './free-messages.ts'
+import { isAcked, type Lease, type LeaseHolder, wentBack } from './lease.ts'
+import { Leases } from './leases.ts'
+import { LockRefill } from './lock-refill.ts'
 import { LogCursor } from './log-cursor.ts'
+import { MessageGroupLocks } from './message-group-locks.ts'
+import { OldestMessage } from './oldest-message.ts'
+import { RecordReads } from './record-reads.ts'
 import type { BrokerCounters } from './stats.ts'
-import type { Timers, Wait } from './timers.ts'
+import type { Timers } from './timers.ts'
+import type { TracedKind, Tracing } from './tracing.ts'
+import { WaitRuns } from './wait-runs.ts'
+import { WaitingMessages } from './waiting-messages.ts'
 
 /** Looks at so many records before it lets others have their turn. */
 const recordsPerTakeMax = 64
-/** Looks at so many free messages for one whose record is in memory, while that of the first is fetched. */
-const freeLookedAtMax = 256
-/** Leases that ended by ack are remembered, so that an ack sent again after a lost answer is no error. */
-const finishedLeasesKept = 1024
+/** A message group whose head has not moved for so long does not keep others waiting when there is no more room. */
+const stuckMs = 5_000
+/** Drops so many runs of free messages that are gone before it lets others have their turn. */
+const goneRunsPerTakeMax = 1024
 
 export interface GroupQueueDeps {
   readonly limits: Limits
   readonly clock: Clock
   readonly timers: Timers
   readonly counters: BrokerCounters
+  readonly group: string
   readonly config: () => GroupConfig
+  /** Where to note what happens; undefined while the topic is not traced. */
+  readonly trace: () => Tracing | undefined
   readonly nextLeaseId: () => number
   /** The progress must be written with this turn's commit. */
   readonly progressed: (queue: GroupQueue) => void
@@ -48,63 +61,48 @@ export interface GroupQueueDeps {
   readonly readFailed: (error: Error) => void
 }
 
-/** What a member can take. */
-export interface Demand {
-  readonly messageCountMax: number
-  readonly byteCountMax: number
-  readonly leaseMs: number
-  readonly holder: LeaseHolder
-}
-
-export type Taken =
-  | { readonly kind: 'delivery'; readonly delivery: Delivery }
-  | { readonly kind: 'gap'; readonly expected: Position; readonly next: Position }
-  | { readonly kind: 'nothing' }
-
-/** A message that may be delivered at once, out of turn. `attempts` counts those it has had. */
-interface FreeMessage {
-  readonly offset: number
-  readonly attempts: number
-  readonly groupHash: number
-  record?: RecordBatch
-}
-
-interface RetryWait {
-  readonly attempts: number
-  readonly groupHash: number
-  /** Monotonic; 0 while it is becoming a dead letter. */
-  readonly visibleMs: number
-  readonly delayMs: number
-  readonly wait: Wait | undefined
-}
-
-const nothing: Taken = { kind: 'nothing' }
-
 export class GroupQueue {
   readonly log: QueueLog
   readonly isFifo: boolean
   readonly #deps: GroupQueueDeps
   readonly #logCursor: LogCursor
   #cursor: number
-  readonly #leases = new Map<number, Lease>()
-  readonly #finished = new Set<number>()
-  /** Ascending by the time they became free. */
-  #free: FreeMessage[] = []
-  readonly #retries = new Map<number, RetryWait>()
-  /** Message groups with a message out, and what waits behind it, ascending. */
-  readonly #locks = new Map<number, number[]>()
-  #leasedCount = 0
-  #lockedCount = 0
+  readonly #leases: Leases
+  readonly #free = new FreeMessages()
+  readonly #waiting: WaitingMessages
+  readonly #locks = new MessageGroupLocks()
+  readonly #refill: LockRefill
+  readonly #reads: RecordReads
   #fetching = false
-  /** Messages whose records are asked for, one record at a time. */
-  #reads: { readonly offset: number; readonly answer: (found: RecordBatch | Error) => void }[] = []
+  /** Min offset of the log when what waits was last held against it. */
+  #minOffsetSeen: number
+  readonly #oldest: OldestMessage
 
   constructor(log: QueueLog, isFifo: boolean, cursor: number, deps: GroupQueueDeps) {
     this.log = log
     this.isFifo = isFifo
     this.#deps = deps
     this.#cursor = cursor
+    this.#minOffsetSeen = log.minOffset
     this.#logCursor = new LogCursor(log, deps.limits.readChunkBytes, deps.wake, deps.readFailed)
+    this.#reads = new RecordReads(log)
+    this.#refill = new LockRefill(this.#locks, new LogCursor(log, deps.limits.readChunkBytes, deps.wake, deps.readFailed))
+    this.#oldest = new OldestMessage(log, deps.readFailed)
+    const { clock, group, nextLeaseId, timers, trace } = deps
+    this.#leases = new Leases({ log, clock, timers, group, trace, nextLeaseId, over: (lease) => this.#expire(lease) })
+    this.#waiting = new WaitingMessages({
+      log, isFifo, clock, timers,
+      config: deps.config,
+      counters: deps.counters,
+      reads: this.#reads,
+      readFailed: deps.readFailed,
+      dead: (offset, attempts) => deps.dead(this, offset, attempts),
+      due: (messages) => {
+        for (const message of messages) this.#free.add(message)
+        deps.wake()
+      },
+      gone: (offset) => this.#endWait(offset),
+    })
   }
 
   /** Next offset never delivered. */
@@ -114,50 +112,62 @@ export class GroupQueue {
 
   /** Whether it waits for the store, and wakes its members when that has answered. */
   get isReading(): boolean {
-    return this.#fetching || this.#logCursor.isReading
+    return this.#fetching || this.#logCursor.isReading || this.#refill.isReading
   }
 
   get inFlightCount(): number {
-    return this.#leasedCount
+    return this.#leases.messageCount
   }
 
+  /** Waiting for their retry time, or on their way to the dead letters. */
   get retryCount(): number {
-    return this.#retries.size
+    return this.#waiting.count - this.#waiting.heldCount
   }
 
+  /** Kept, as their attempts are over. */
+  get heldCount(): number {
+    return this.#waiting.heldCount
+  }
+
+  /** Behind an earlier message of their message group. */
   get lockedCount(): number {
-    return this.#lockedCount
+    return this.#locks.listedCount + this.#locks.cutCount
   }
 
-  /** Messages that were looked at and are not consumed. */
+  /** Messages that were looked at, are not consumed, and are known one by one. */
   get outstandingCount(): number {
-    return this.#leasedCount + this.#free.length + this.#retries.size + this.#lockedCount
+    return this.#leases.messageCount + this.#free.count + this.#waiting.count + this.#locks.listedCount
   }
 
-  /** Messages stored and not consumed. What the filter will leave out is not known yet and counts. */
+  /** Messages stored and not consumed. What the filter will leave out, or is over, is not known yet and counts. */
   get backlog(): number {
-    return this.log.maxOffset - Math.max(this.#cursor, this.log.minOffset) + this.outstandingCount
+    const { maxOffset, minOffset, messageCount } = this.log
+    return Math.min(maxOffset - Math.max(this.#cursor, minOffset), messageCount) + this.outstandingCount + this.#locks.cutCount
   }
 
   /** Every message below is consumed. */
   get ackFloor(): number {
-    let floor = this.#cursor
-    for (const lease of this.#leases.values()) floor = Math.min(floor, lease.firstHeld)
-    for (const free of this.#free) floor = Math.min(floor, free.offset)
-    for (const offset of this.#retries.keys()) floor = Math.min(floor, offset)
-    for (const offsets of this.#locks.values()) floor = Math.min(floor, offsets[0] ?? floor)
-    return floor
+    return Math.min(this.#cursor, this.#leases.floor, this.#free.floor, this.#waiting.floor, this.#locks.floor)
+  }
+
+  /** When the oldest message that is not consumed was stored; 0 where there is none, or it is not known yet. */
+  oldestStoredMs(): number {
+    return this.#oldest.storedMs(this.ackFloor)
   }
 
   // ── taking ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** What comes next for a member, leased to it. */
-  take(demand: Demand, filter: TagFilter): Taken {
+  take(demand: Demand, filter: MessageFilter): Taken {
+    if (this.#locks.short !== undefined) this.#refillLines(filter)
     const again = this.#takeFree(demand)
     if (again !== undefined) return again
     for (let looked = 0; looked < recordsPerTakeMax; looked++) {
       const room = this.#deps.limits.outstandingPerQueueMax - this.outstandingCount
-      if (room <= 0) return nothing
+      if (room <= 0) {
+        if (this.#makeRoom()) continue
+        return this.#nothing
+      }
       const view = this.#logCursor.look(this.#cursor)
       if (view.kind === 'gap') {
         const expected = this.log.position(this.#cursor)
@@ -165,35 +175,44 @@ export class GroupQueue {
         this.#deps.progressed(this)
         return { kind: 'gap', expected, next: this.log.position(view.next) }
       }
-      if (view.kind !== 'record') return nothing
+      if (view.kind === 'end' && view.next > this.#cursor) {
+        // What was left is gone by design.
+        this.#cursor = view.next
+        this.#deps.progressed(this)
+      }
+      if (view.kind !== 'record') return this.#nothing
       const indexes = this.#choose(view.record, Math.min(demand.messageCountMax, room), demand.byteCountMax, filter)
       this.#deps.progressed(this)
       if (indexes.length > 0) return { kind: 'delivery', delivery: this.#lease(view.record, indexes, 1, demand) }
     }
     // Nothing matched so far; go on in another turn, so that a long filtered stretch holds up nobody.
     this.#deps.wake()
-    return nothing
+    return later
+  }
+
+  get #nothing(): Taken {
+    return this.isReading ? later : nothing
   }
 
   /** Moves the cursor over a record, and gives the indexes of the messages to deliver now. */
-  #choose(record: RecordBatch, countMax: number, byteCountMax: number, filter: TagFilter): number[] {
+  #choose(record: RecordBatch, countMax: number, byteCountMax: number, filter: MessageFilter): number[] {
     const indexes: number[] = []
     let byteCount = 0
     let index = record.indexFrom(this.#cursor)
-    const passAll = filter.tags === undefined
+    const expiryMs = this.#expiryMs(record)
+    const passAll = filter.passesAll && expiryMs === 0
     for (; index < record.messageCount && indexes.length < countMax; index++) {
-      if (!passAll && !filter.accepts(record.tagHashAt(index))) continue
+      if (!passAll && !this.#passes(record, index, filter, expiryMs)) continue
       if (this.isFifo) {
         const groupHash = record.groupHashAt(index)
-        const behind = this.#locks.get(groupHash)
-        if (behind !== undefined) {
-          if (this.outstandingCount >= this.#deps.limits.outstandingPerQueueMax) break
-          behind.push(record.offsetAt(index))
-          this.#lockedCount++
+        const line = this.#locks.lineOf(groupHash)
+        if (line !== undefined) {
+          if (line.cutOffset < 0 && this.outstandingCount >= this.#deps.limits.outstandingPerQueueMax) break
+          this.#locks.join(line, record.offsetAt(index))
           continue
         }
         if (indexes.length > 0 && byteCount >= byteCountMax) break
-        this.#locks.set(groupHash, [])
+        this.#locks.lock(groupHash)
       } else if (indexes.length > 0 && byteCount >= byteCountMax) break
       byteCount += record.messageEnd(index) - record.messageStart(index)
       indexes.push(index)
@@ -202,13 +221,50 @@ export class GroupQueue {
     return indexes
   }
 
-  #lease(record: RecordBatch, indexes: readonly number[], attempt: number, demand: Demand): Delivery {
-    const lease = Lease.of(this.#deps.nextLeaseId(), demand.holder, attempt, record, indexes, this.isFifo)
-    this.#leases.set(lease.leaseId, lease)
-    this.#leasedCount += lease.remaining
-    demand.holder.inFlightCount += lease.remaining
-    this.#arm(lease, demand.leaseMs)
-    return this.#deliveryOf(lease, record, indexes, demand.leaseMs)
+  /**
+   * No more may be outstanding. Message groups of which nothing has moved for a while give up the places behind their head,
+   * so that others go on. False where there is none yet.
+   */
+  #makeRoom(): boolean {
+    if (!this.isFifo) return false
+    const { clock, timers, wake, progressed } = this.#deps
+    const nowMs = clock.monotonic()
+    if (nowMs - this.#locks.markedMs < stuckMs) return false
+    const isCut = this.#locks.cutStuck()
+    if (isCut) progressed(this)
+    this.#locks.mark(nowMs)
+    timers.at(nowMs + stuckMs, wake)
+    return isCut
+  }
+
+  /** Looks for what comes next of message groups that were cut and have moved. */
+  #refillLines(filter: MessageFilter): void {
+    const hasMore = this.#refill.run({
+      cursor: this.#cursor,
+      recordCountMax: recordsPerTakeMax,
+      room: this.#deps.limits.outstandingPerQueueMax - this.outstandingCount,
+      passes: (record, index) => this.#passes(record, index, filter, this.#expiryMs(record)),
+      out: (offset, groupHash, record) => this.#free.add(freeMessage(offset, 0, groupHash, record)),
+    })
+    this.#deps.progressed(this)
+    if (hasMore) this.#deps.wake()
+  }
+
+  #passes(record: RecordBatch, index: number, filter: MessageFilter, expiryMs: number): boolean {
+    if (!filter.passesAll && !filter.accepts(record, index)) return false
+    if (expiryMs === 0 || !record.isExpiredAt(index, expiryMs)) return true
+    this.#deps.counters.expiredUnreadMessages++
+    return false
+  }
+
+  /** The time to hold times to live against; 0 where no message of the record has one. */
+  #expiryMs(record: RecordBatch): number {
+    return record.hasTtl ? this.#deps.clock.now() : 0
+  }
+
+  #lease(record: RecordBatch, indexes: readonly number[], attempt: number, { holder, leaseMs }: Demand): Delivery {
+    const lease = this.#leases.give(record, indexes, attempt, holder, leaseMs, this.isFifo)
+    return this.#deliveryOf(lease, record, indexes, leaseMs)
   }
 
   #deliveryOf(lease: Lease, record: RecordBatch, indexes: readonly number[], leaseMs: number): Delivery {
@@ -225,93 +281,83 @@ export class GroupQueue {
 
   /** A run of free messages from one record, of the same attempt, as one lease. */
   #takeFree(demand: Demand): Taken | undefined {
-    this.#dropGone()
+    this.#dropBelowMin()
     const free = this.#free
-    let first = 0
-    let record: RecordBatch | undefined
-    const lookedAtEnd = Math.min(free.length, freeLookedAtMax)
-    for (; first < lookedAtEnd; first++) {
-      record = this.#recordOf(free[first] as FreeMessage)
-      if (record !== undefined) break
-    }
-    if (record === undefined) return undefined
-    const { attempts } = free[first] as FreeMessage
-    const indexes: number[] = []
-    let byteCount = 0
-    let end = first
-    for (; end < free.length && indexes.length < demand.messageCountMax; end++) {
-      const message = free[end] as FreeMessage
-      if (message.attempts !== attempts || message.offset > record.lastOffset) break
-      const index = message.offset - record.baseOffset
-      if (index <= (indexes.at(-1) ?? -1)) break
-      if (indexes.length > 0 && byteCount >= demand.byteCountMax) break
-      byteCount += record.messageEnd(index) - record.messageStart(index)
-      indexes.push(index)
-    }
-    free.splice(first, end - first)
-    this.#deps.progressed(this)
-    return { kind: 'delivery', delivery: this.#lease(record, indexes, attempts + 1, demand) }
-  }
-
-  /** The record of a free message; where it must be read from the store first, it is asked for and undefined given. */
-  #recordOf(message: FreeMessage): RecordBatch | undefined {
-    const record = message.record ?? this.log.recordInMemory(message.offset)
-    if (record === undefined && !this.#fetching) {
-      this.#fetching = true
-      this.readMessage(message.offset, (found) => {
-        this.#fetching = false
-        if (found instanceof RangeError) this.#forget(message)
-        else if (found instanceof Error) this.#deps.readFailed(found)
-        else message.record = found
-        this.#deps.wake()
-      })
-    }
-    return record
-  }
-
-  /** The stored record that holds `offset`; a RangeError where it is gone. */
-  readMessage(offset: number, answer: (found: RecordBatch | Error) => void): void {
-    this.#reads.push({ offset, answer })
-    if (this.#reads.length === 1) this.#readNext()
-  }
-
-  /** One read serves all that wait for the same record: thousands of messages may end together. */
-  #readNext(): void {
-    const [next] = this.#reads
-    if (next === undefined) return
-    this.log.readStored(next.offset, 1, (result) => {
-      const record = result instanceof Error ? undefined : result.records[0]
-      const isHeld = (offset: number) => record !== undefined && record.baseOffset <= offset && offset <= record.lastOffset
-      const reads = this.#reads
-      let count = 1
-      while (count < reads.length && isHeld((reads[count] as { offset: number }).offset)) count++
-      const answered = reads.splice(0, count)
-      this.#readNext()
-      for (const { offset, answer } of answered) {
-        if (result instanceof Error) answer(result)
-        else answer(record !== undefined && isHeld(offset) ? record : new RangeError(`offset ${offset} is gone`))
+    for (let runs = 0; runs < goneRunsPerTakeMax; runs++) {
+      const first = free.firstAtHand(this.log, this.#fetch)
+      if (first < 0) return undefined
+      const { attempts, record } = free.at(first) as FreeMessage & { record: RecordBatch }
+      const expiryMs = this.#expiryMs(record)
+      const indexes: number[] = []
+      let gone: FreeMessage[] | undefined
+      const { baseOffset, isWhole } = record
+      let byteCount = 0
+      let end = first
+      for (let before = baseOffset - 1; end < free.count && indexes.length < demand.messageCountMax; end++) {
+        const message = free.at(end)
+        if (message.attempts !== attempts || message.offset <= before || message.offset > record.lastOffset) break
+        before = message.offset
+        const index = isWhole ? message.offset - baseOffset : record.indexOf(message.offset)
+        if (index < 0 || (expiryMs > 0 && record.isExpiredAt(index, expiryMs))) {
+          if (index >= 0) this.#deps.counters.expiredUnreadMessages++
+          gone ??= []
+          gone.push(message)
+          continue
+        }
+        if (indexes.length > 0 && byteCount >= demand.byteCountMax) break
+        byteCount += record.messageEnd(index) - record.messageStart(index)
+        indexes.push(index)
       }
+      free.remove(first, end)
+      if (gone !== undefined) for (const { groupHash } of gone) this.#unlock(groupHash, record)
+      this.#deps.progressed(this)
+      if (indexes.length > 0) return { kind: 'delivery', delivery: this.#lease(record, indexes, attempts + 1, demand) }
+    }
+    this.#deps.wake()
+    return later
+  }
+
+  /** Asks the store for the record of a free message, one at a time. */
+  readonly #fetch = (message: FreeMessage): void => {
+    if (this.#fetching) return
+    this.#fetching = true
+    const { rewriteCount } = this.log
+    this.readMessage(message.offset, (found) => {
+      this.#fetching = false
+      if (found instanceof RangeError) this.#forget(message)
+      else if (found instanceof Error) this.#deps.readFailed(found)
+      else {
+        message.record = found
+        message.rewriteCount = rewriteCount
+      }
+      this.#deps.wake()
     })
   }
 
-  /** Free messages that retention took away count as consumed. */
-  #dropGone(): void {
+  /** The stored record that has the message at `offset`; a RangeError where that is gone. */
+  readMessage(offset: number, answer: (found: RecordBatch | Error) => void): void {
+    this.#reads.read(offset, answer)
+  }
+
+  /** Messages that wait, and that retention took away, count as consumed. */
+  #dropBelowMin(): void {
+    const { minOffset } = this.log
+    if (minOffset !== this.#minOffsetSeen) {
+      this.#minOffsetSeen = minOffset
+      for (const offset of this.#waiting.offsetsOf('held')) if (offset < minOffset) this.#endWait(offset)
+    }
     const free = this.#free
     let count = 0
     // What is unlocked on the way joins at the end, and may be gone too.
-    for (; count < free.length && (free[count] as FreeMessage).offset < this.log.minOffset; count++) {
-      this.#unlock((free[count] as FreeMessage).groupHash)
-    }
+    for (; count < free.count && free.at(count).offset < minOffset; count++) this.#unlock(free.at(count).groupHash)
     if (count === 0) return
-    free.splice(0, count)
+    free.remove(0, count)
     this.#deps.progressed(this)
   }
 
-  /** A message that waited is damaged, or was deleted meanwhile: it counts as consumed, and others may follow. */
+  /** A message that was free is damaged, or was deleted meanwhile: it counts as consumed, and others may follow. */
   #forget(message: FreeMessage): void {
-    const index = this.#free.indexOf(message)
-    if (index < 0) return
-    this.#free.splice(index, 1)
+    if (!this.#free.removeOne(message)) return
     this.#unlock(message.groupHash)
     this.#deps.progressed(this)
   }
@@ -321,23 +367,40 @@ export class GroupQueue {
   /** Consumed. False where nothing in the range is held under that lease. */
   ack(leaseId: number, offset: number, count: number): boolean {
     const lease = this.#leases.get(leaseId)
-    if (lease === undefined) return this.#finished.has(leaseId)
+    if (lease === undefined) return this.#leases.wasAcked(leaseId)
+    this.#leases.note('acked', lease, offset, count, 0)
     const unlock = this.isFifo ? (at: number) => this.#unlock(lease.groupHashOf(at)) : undefined
     const settled = lease.settle(offset, count, unlock, isAcked)
     this.#deps.counters.ackedMessages += settled
     this.#settled(lease, settled)
-    if (lease.remaining === 0 && !lease.wentBack) this.#remember(leaseId)
     return settled > 0 || lease.wasAcked(offset, count)
   }
 
   /**
-   * Given back. `delayMs` undefined takes the group's schedule; `counted` false makes the attempt not have been. Gives
-   * how many messages that were: 0 where nothing in the range is held under that lease.
+   * Given back, or `isOver` where the lease's time is. `delayMs` undefined takes the group's schedule; `counted` false
+   * makes the attempt not have been. Gives how many messages that were: 0 where nothing in the range is held under that
+   * lease.
    */
-  giveBack(leaseId: number, offset: number, count: number, delayMs: number | undefined, counted: boolean): number {
+  giveBack(
+    leaseId: number, offset: number, count: number, delayMs: number | undefined, counted: boolean, isOver = false,
+  ): number {
     const lease = this.#leases.get(leaseId)
     if (lease === undefined) return 0
-    const settled = lease.settle(offset, count, (at) => this.#again(lease, at, delayMs, counted), wentBack)
+    const { attemptCountMax, retry } = this.#deps.config()
+    const attempts = counted ? lease.attempt : lease.attempt - 1
+    const isExhausted = attempts >= attemptCountMax
+    const waitMs = isExhausted ? 0 : (delayMs ?? retryDelayMs(retry, attempts))
+    if (isOver) this.#leases.note('expired', lease, offset, count, 0)
+    else if (!isExhausted) this.#leases.note('retried', lease, offset, count, waitMs)
+    if (isExhausted) this.#leases.note(this.#waiting.exhaustedKind, lease, offset, count, 0)
+    const waiting: FreeMessage[] = []
+    const settled = lease.settle(offset, count, (at) => {
+      const message = freeMessage(at, attempts, lease.groupHashOf(at))
+      if (isExhausted) this.#waiting.exhaust(message)
+      else if (waitMs === 0) this.#free.add(message)
+      else waiting.push(message)
+    }, wentBack)
+    if (waiting.length > 0) this.#waiting.retry(waiting, waitMs)
     if (settled > 0) lease.wentBack = true
     this.#settled(lease, settled)
     return settled
@@ -347,15 +410,15 @@ export class GroupQueue {
   extend(leaseId: number, offset: number, count: number, leaseMs: number): boolean {
     const lease = this.#leases.get(leaseId)
     if (lease === undefined || !lease.holdsAny(offset, count)) return false
-    this.#arm(lease, leaseMs)
+    this.#leases.arm(lease, leaseMs)
     this.#deps.progressed(this)
     return true
   }
 
   /** Gives back all a member holds here, at once. */
-  giveBackAll(holder: LeaseHolder, counted: boolean): void {
-    for (const lease of [...this.#leases.values()]) {
-      if (lease.holder === holder) this.giveBack(lease.leaseId, lease.firstOffset, lease.span, 0, counted)
+  giveBackAll(holder: LeaseHolder, isOver: boolean): void {
+    for (const lease of this.#leases.of(holder)) {
+      this.giveBack(lease.leaseId, lease.firstOffset, lease.span, 0, true, isOver)
     }
   }
 
@@ -364,10 +427,16 @@ export class GroupQueue {
     const lease = this.#leases.get(leaseId)
     if (lease === undefined) return answer(undefined)
     const deliver = (record: RecordBatch) => {
-      if (!this.#leases.has(leaseId)) return answer(undefined)
+      if (this.#leases.get(leaseId) === undefined) return answer(undefined)
+      const expiryMs = this.#expiryMs(record)
       const indexes: number[] = []
-      for (const run of lease.runs()) {
-        for (let at = 0; at < run.count; at++) indexes.push(run.offset + at - record.baseOffset)
+      for (const run of lease.heldRuns(lease.firstOffset, lease.span)) {
+        for (let offset = run.offset; offset < run.offset + run.count; offset++) {
+          const index = record.indexOf(offset)
+          const isExpired = index >= 0 && expiryMs > 0 && record.isExpiredAt(index, expiryMs)
+          if (index >= 0 && !isExpired) indexes.push(index)
+          else this.#dropLeased(lease, offset, isExpired)
+        }
       }
       const leaseMs = Math.max(0, Math.floor(lease.deadlineMs - this.#deps.clock.monotonic()))
       answer(indexes.length === 0 ? undefined : this.#deliveryOf(lease, record, indexes, leaseMs))
@@ -377,40 +446,59 @@ export class GroupQueue {
     else this.readMessage(lease.firstOffset, (found) => (found instanceof Error ? answer(undefined) : deliver(found)))
   }
 
+  /** A leased message that may not be shown to anybody any more counts as consumed. */
+  #dropLeased(lease: Lease, offset: number, isExpired: boolean): void {
+    if (isExpired) this.#deps.counters.expiredUnreadMessages++
+    lease.wentBack = true
+    this.#settled(lease, lease.settle(offset, 1, (at) => this.#unlock(lease.groupHashOf(at)), wentBack))
+  }
+
   /** Whether anything is held under that lease. */
   isLeased(leaseId: number): boolean {
-    return this.#leases.has(leaseId)
+    return this.#leases.get(leaseId) !== undefined
   }
 
   /** Whether a message has had its last attempt and is not among the dead letters yet. */
   isDead(offset: number): boolean {
-    return this.#retries.get(offset)?.visibleMs === 0
+    return this.#waiting.fateOf(offset) === 'dead'
   }
 
   /** A dead letter is stored: the message is done with. */
   settleDead(offset: number): void {
-    const retry = this.#retries.get(offset)
-    if (retry === undefined) return
-    this.#retries.delete(offset)
-    this.#unlock(retry.groupHash)
-    this.#deps.progressed(this)
+    if (this.isDead(offset)) this.#endWait(offset)
+  }
+
+  /** Decides on what is held: attempts start over at once, or it becomes a dead letter. */
+  settleHeld(how: 'retry' | 'dead-letter'): void {
+    for (const offset of this.#waiting.offsetsOf('held')) {
+      const message = this.#waiting.take(offset) as FreeMessage
+      this.#noteOne(how === 'retry' ? 'retried' : 'dead', message)
+      if (how === 'retry') this.#free.add(freeMessage(offset, 0, message.groupHash))
+      else this.#waiting.bury(message)
+      this.#deps.progressed(this)
+    }
+    this.#deps.wake()
+  }
+
+  /** The group's configuration has changed: what has had all its attempts by the new one is not delivered again. */
+  configured(): void {
+    const { attemptCountMax } = this.#deps.config()
+    const over = this.#free.takeOver(attemptCountMax)
+    for (const offset of this.#waiting.offsetsOf('again', attemptCountMax)) over.push(this.#waiting.take(offset) as FreeMessage)
+    for (const message of over) {
+      this.#noteOne(this.#waiting.exhaustedKind, message)
+      this.#waiting.exhaust(message)
+      this.#deps.progressed(this)
+    }
     this.#deps.wake()
   }
 
   /** Starts over at `offset`: nothing is leased or waits, whatever was. */
   reset(offset: number): void {
-    for (const lease of this.#leases.values()) {
-      this.#deps.timers.cancel(lease.wait)
-      lease.holder.inFlightCount -= lease.remaining
-    }
-    for (const retry of this.#retries.values()) this.#deps.timers.cancel(retry.wait)
     this.#leases.clear()
-    this.#finished.clear()
-    this.#retries.clear()
+    this.#free.clear()
+    this.#waiting.clear()
     this.#locks.clear()
-    this.#free = []
-    this.#leasedCount = 0
-    this.#lockedCount = 0
     this.#cursor = offset
     this.#deps.progressed(this)
     this.#deps.wake()
@@ -418,78 +506,40 @@ export class GroupQueue {
 
   #settled(lease: Lease, count: number): void {
     if (count === 0) return
-    this.#leasedCount -= count
-    lease.holder.inFlightCount -= count
-    if (lease.remaining === 0) {
-      this.#deps.timers.cancel(lease.wait)
-      this.#leases.delete(lease.leaseId)
-    }
+    this.#leases.settled(lease, count)
     this.#deps.progressed(this)
     this.#deps.wake()
   }
 
-  #remember(leaseId: number): void {
-    this.#finished.add(leaseId)
-    if (this.#finished.size > finishedLeasesKept) {
-      this.#finished.delete(must(this.#finished.values().next().value, 'a set that is over its size has a first'))
-    }
-  }
-
-  #arm(lease: Lease, leaseMs: number): void {
-    const { clock, timers } = this.#deps
-    timers.cancel(lease.wait)
-    lease.leaseMs = leaseMs
-    lease.deadlineMs = clock.monotonic() + leaseMs
-    lease.wait = timers.at(lease.deadlineMs, () => this.#expire(lease))
-  }
-
   #expire(lease: Lease): void {
     this.#deps.counters.expiredLeases++
-    this.giveBack(lease.leaseId, lease.firstOffset, lease.span, 0, true)
+    this.giveBack(lease.leaseId, lease.firstOffset, lease.span, 0, true, true)
   }
 
-  /** A message comes back from a lease: it waits, is free at once, or has had its last attempt. */
-  #again(lease: Lease, offset: number, delayMs: number | undefined, counted: boolean): void {
-    const groupHash = lease.groupHashOf(offset)
-    const attempts = counted ? lease.attempt : lease.attempt - 1
-    const config = this.#deps.config()
-    if (attempts >= config.attemptCountMax) {
-      this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, delayMs: 0, wait: undefined })
-      this.#deps.dead(this, offset, attempts)
-      return
-    }
-    const schedule = config.retryScheduleMs
-    const waitMs = delayMs ?? schedule[Math.min(attempts - 1, schedule.length - 1)] ?? 0
-    if (waitMs === 0) this.#setFree({ offset, attempts, groupHash })
-    else this.#waitForRetry(offset, attempts, groupHash, waitMs)
+  /** Something happens to a message that nobody holds. */
+  #noteOne(kind: TracedKind, { offset, attempts }: FreeMessage): void {
+    this.#deps.trace()?.note(kind, this.log, offset, 1, this.#deps.group, '', attempts, 0, 0)
   }
 
-  #waitForRetry(offset: number, attempts: number, groupHash: number, delayMs: number): void {
-    const visibleMs = this.#deps.clock.monotonic() + delayMs
-    const wait = this.#deps.timers.at(visibleMs, () => {
-      this.#retries.delete(offset)
-      this.#setFree({ offset, attempts, groupHash })
-      this.#deps.wake()
-    })
-    this.#retries.set(offset, { attempts, groupHash, visibleMs, delayMs, wait })
+  /** What waited is done with. */
+  #endWait(offset: number): void {
+    const message = this.#waiting.take(offset)
+    if (message === undefined) return
+    this.#unlock(message.groupHash)
+    this.#deps.progressed(this)
+    this.#deps.wake()
   }
 
-  #setFree(message: FreeMessage): void {
-    this.#free.push(message)
-  }
-
-  /** The message that held a message group's lock is done with: the next one is free. */
-  #unlock(groupHash: number): void {
+  /** The message that held a message group's lock is done with: the next one is free. It may be in `record` too. */
+  #unlock(groupHash: number, record?: RecordBatch): void {
     if (!this.isFifo) return
-    const behind = this.#locks.get(groupHash)
-    if (behind === undefined) return
-    const next = behind.shift()
-    if (next === undefined) {
-      this.#locks.delete(groupHash)
+    const offset = this.#locks.release(groupHash)
+    if (offset === undefined) {
+      if (this.#locks.short !== undefined) this.#deps.wake()
       return
     }
-    this.#lockedCount--
-    this.#setFree({ offset: next, attempts: 0, groupHash })
+    const isAtHand = record !== undefined && record.indexOf(offset) >= 0
+    this.#free.add(freeMessage(offset, 0, groupHash, isAtHand ? record : undefined))
   }
 
   // ── storing ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -499,25 +549,16 @@ export class GroupQueue {
     const { clock } = this.#deps
     const wallLessMonotonicMs = clock.now() - clock.monotonic()
     const toWallMs = (monotonicMs: number) => Math.max(0, Math.ceil(monotonicMs + wallLessMonotonicMs))
-    const leases: StoredLease[] = []
-    for (const lease of this.#leases.values()) {
-      leases.push({
-        leaseId: lease.leaseId,
-        memberId: lease.holder.memberId,
-        attempt: lease.attempt,
-        deadlineMs: toWallMs(lease.deadlineMs),
-        leaseMs: Math.ceil(lease.leaseMs),
-        runs: lease.runs(),
-      })
-    }
     const waits = new WaitRuns(this.isFifo)
-    for (const { offset, attempts, groupHash } of this.#free) waits.add(offset, attempts, 0, 0, groupHash)
-    for (const [offset, { attempts, groupHash, visibleMs, delayMs }] of this.#retries) {
-      waits.add(offset, attempts, visibleMs === 0 ? 0 : toWallMs(visibleMs), Math.ceil(delayMs), groupHash)
+    this.#free.store(waits)
+    this.#waiting.store(waits, toWallMs)
+    return {
+      epoch: this.log.epoch,
+      cursor: this.#cursor,
+      leases: this.#leases.toStored(toWallMs),
+      waits: waits.sorted(),
+      locked: this.#locks.toStored(),
     }
-    const locked: StoredLockQueue[] = []
-    for (const [groupHash, offsets] of this.#locks) if (offsets.length > 0) locked.push({ groupHash, offsets })
-    return { epoch: this.log.epoch, cursor: this.#cursor, leases, waits: waits.sorted(), locked }
   }
 
   /** Goes on where a stored progress of the same epoch stood. `holderOf` gives the member, present again or not. */
@@ -525,58 +566,21 @@ export class GroupQueue {
     if (stored.epoch !== this.log.epoch) throw new PocketError('OFFSET_OUT_OF_RANGE', 'progress of another epoch')
     const nowMs = this.#deps.clock.now()
     this.#cursor = stored.cursor
-    for (const { groupHash, offsets } of stored.locked) {
-      this.#locks.set(groupHash, [...offsets])
-      this.#lockedCount += offsets.length
-    }
+    this.#locks.restore(stored.locked)
     for (const kept of stored.leases) {
-      const lease = Lease.restore(kept.leaseId, holderOf(kept.memberId), kept.attempt, kept.runs)
-      this.#leases.set(lease.leaseId, lease)
-      this.#leasedCount += lease.remaining
-      lease.holder.inFlightCount += lease.remaining
-      if (this.isFifo) for (const run of kept.runs) this.#lockOf(run.groupHash)
-      // Never longer than was allowed to begin with: the wall clock may have gone back since.
-      this.#arm(lease, Math.min(Math.max(0, kept.deadlineMs - nowMs), kept.leaseMs))
+      this.#leases.restore(kept, holderOf(kept.memberId))
+      if (this.isFifo) for (const run of kept.runs) this.#locks.lock(run.groupHash)
     }
-    for (const run of stored.waits) for (let at = 0; at < run.count; at++) this.#restoreWait(run.offset + at, run, nowMs)
+    for (const run of stored.waits) this.#restoreWaits(run, nowMs)
   }
 
-  #restoreWait(offset: number, { attempts, groupHash, visibleMs, delayMs }: StoredWait, nowMs: number): void {
-    const { config } = this.#deps
-    if (this.isFifo) this.#lockOf(groupHash)
-    if (attempts >= config().attemptCountMax) {
-      this.#retries.set(offset, { attempts, groupHash, visibleMs: 0, delayMs: 0, wait: undefined })
-      this.#deps.dead(this, offset, attempts)
-    } else if (visibleMs <= nowMs) {
-      this.#setFree({ offset, attempts, groupHash })
-    } else {
-      this.#waitForRetry(offset, attempts, groupHash, Math.min(visibleMs - nowMs, delayMs))
-    }
-  }
-
-  #lockOf(groupHash: number): void {
-    if (!this.#locks.has(groupHash)) this.#locks.set(groupHash, [])
-  }
-}
-
-/** Gathers messages that wait into runs: those of one lease mostly wait alike. */
-class WaitRuns {
-  readonly #isFifo: boolean
-  readonly #runs: (StoredWait & { count: number })[] = []
-
-  constructor(isFifo: boolean) {
-    this.#isFifo = isFifo
-  }
-
-  add(offset: number, attempts: number, visibleMs: number, delayMs: number, groupHash: number): void {
-    const last = this.#isFifo ? undefined : this.#runs.at(-1)
-    const isNext = last !== undefined && last.offset + last.count === offset && last.attempts === attempts &&
-      last.visibleMs === visibleMs && last.delayMs === delayMs
-    if (isNext) last.count++
-    else this.#runs.push({ offset, count: 1, attempts, visibleMs, delayMs, groupHash })
-  }
-
-  sorted(): StoredWait[] {
-    return this.#runs.sort((left, right) => left.offset - right.offset)
+  #restoreWaits({ offset, count, attempts, groupHash, visibleMs, delayMs, fate }: StoredWait, nowMs: number): void {
+    if (this.isFifo) this.#locks.lock(groupHash)
+    const messages = Array.from({ length: count }, (_, index) => freeMessage(offset + index, attempts, groupHash))
+    if (fate === 'dead') for (const message of messages) this.#waiting.bury(message)
+    else if (fate === 'held') for (const message of messages) this.#waiting.hold(message)
+    else if (attempts >= this.#deps.config().attemptCountMax) for (const message of messages) this.#waiting.exhaust(message)
+    else if (visibleMs <= nowMs) for (const message of messages) this.#free.add(message)
+    else this.#waiting.retry(messages, Math.min(visibleMs - nowMs, delayMs))
   }
 }

@@ -4,12 +4,17 @@
 
 import { PocketError } from '../errors.ts'
 import { fixedLimits, type Limits } from '../limits.ts'
-import { allMessages, type TagFilter } from '../model/filter.ts'
+import { everyMessage, type MessageFilter } from '../filter/message-filter.ts'
+import type { Position } from '../model/position.ts'
+import type { GroupConfig } from '../model/topic.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { LeaseRange } from '../protocol/frames.ts'
 import { producerIdToText } from '../record/record-batch.ts'
+import type { Taken } from './demand.ts'
 import type { Answer, Delivery, MemberSink, Membership, RangeFailure, ReceiveRequest, SubscribeRequest } from './door.ts'
-import type { GroupQueue, Taken } from './group-queue.ts'
+import type { GroupQueue } from './group-queue.ts'
 import type { LeaseHolder } from './lease.ts'
+import { RateMeter } from './rate-meter.ts'
 import type { BrokerCounters } from './stats.ts'
 import type { Timers, Wait } from './timers.ts'
 import type { Turn } from './turn.ts'
@@ -23,7 +28,10 @@ export interface GroupSubscriptionDeps {
   readonly limits: Limits
   readonly turn: Turn
   readonly timers: Timers
-  readonly monotonic: () => number
+  readonly clock: Clock
+  readonly config: () => GroupConfig
+  /** Whether the queues of its topic are priorities, the highest first. */
+  readonly isPriority: boolean
   /** Asks for `dispatch` before this turn ends. */
   readonly wake: (subscription: GroupSubscription) => void
   readonly counters: BrokerCounters
@@ -58,7 +66,22 @@ interface Member extends LeaseHolder {
   lastAttemptId: number
   /** What the last receive was given. */
   lastReceived: { readonly queue: GroupQueue; readonly leaseId: number }[]
+  /** Queues that were moved, and where to, of which it was not told as it was gone. */
+  readonly missedResets: Map<number, Position>
   grace: Wait | undefined
+}
+
+/** What is shared in one turn. */
+interface Round {
+  /** Who still wants something; those who have enough leave. */
+  readonly wanting: Member[]
+  /** By queue: what a member gets at most at once. */
+  readonly shares: readonly number[]
+  readonly config: GroupConfig
+  /** Messages that may still be out, of the group's bound. */
+  room: number
+  /** Deliveries left before others have their turn; below 0 there was more. */
+  left: number
 }
 
 export class GroupSubscription {
@@ -71,7 +94,9 @@ export class GroupSubscription {
   deadLetters = 0
   readonly #deps: GroupSubscriptionDeps
   readonly #members = new Map<string, Member>()
-  #filter: TagFilter = allMessages
+  readonly #delivered: RateMeter
+  readonly #acked: RateMeter
+  #filter: MessageFilter = everyMessage
   /** Where the next round starts, so that nobody is always first. */
   #memberTurn = 0
   #queueTurn = 0
@@ -81,6 +106,9 @@ export class GroupSubscription {
     this.topic = topic
     this.queues = queues
     this.#deps = deps
+    const nowMs = deps.clock.monotonic()
+    this.#delivered = new RateMeter(nowMs)
+    this.#acked = new RateMeter(nowMs)
   }
 
   get connectedMembers(): SubscribeRequest[] {
@@ -99,6 +127,62 @@ export class GroupSubscription {
     return this.queues.reduce((sum, queue) => sum + queue.inFlightCount, 0)
   }
 
+  get heldCount(): number {
+    return this.queues.reduce((sum, queue) => sum + queue.heldCount, 0)
+  }
+
+  /** Over about the last minute, in thousandths of a message per second. */
+  get deliveredPerSecond(): number {
+    return this.#delivered.perSecondThousandths(this.#deps.clock.monotonic())
+  }
+
+  /** As {@link deliveredPerSecond}. */
+  get ackedPerSecond(): number {
+    return this.#acked.perSecondThousandths(this.#deps.clock.monotonic())
+  }
+
+  // ── what operators do ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The group's configuration has changed. */
+  configured(): void {
+    for (const queue of this.queues) queue.configured()
+    this.#deps.wake(this)
+  }
+
+  /** Moves the group in a queue: what its members hold of it is void, and they are told. */
+  reset(queueId: number, offset: number): void {
+    const queue = this.queues[queueId]
+    if (queue === undefined) return
+    queue.reset(offset)
+    const position = queue.log.position(offset)
+    for (const member of this.#members.values()) {
+      member.missedResets.set(queueId, position)
+      this.#tellResets(member)
+    }
+  }
+
+  /** Tells a member that came back what it missed. Called when it has been told that it is back. */
+  welcome(memberId: Uint8Array): void {
+    const member = this.#members.get(producerIdToText(memberId))
+    if (member !== undefined) this.#tellResets(member)
+  }
+
+  #tellResets(member: Member): void {
+    const { sink } = member
+    if (sink === undefined || member.missedResets.size === 0) return
+    this.#deps.turn.after(() => {
+      // On another connection it is told when it is welcomed there.
+      if (member.sink !== sink) return
+      for (const [queueId, position] of member.missedResets) sink.reset(queueId, position)
+      member.missedResets.clear()
+    })
+  }
+
+  /** Decides on the messages that are held in all queues. */
+  settleHeld(how: 'retry' | 'dead-letter'): void {
+    for (const queue of this.queues) queue.settleHeld(how)
+  }
+
   // ── members ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A member as found in a stored lease: gone, with the grace time to return. */
@@ -112,13 +196,14 @@ export class GroupSubscription {
   }
 
   /** Takes a member in, or back. Throws SUBSCRIPTION_CONFLICT where others of the group want another filter. */
-  join(request: SubscribeRequest, filter: TagFilter, leaseMs: number, sink: MemberSink): Membership {
+  join(request: SubscribeRequest, filter: MessageFilter, leaseMs: number, sink: MemberSink): Membership {
     const memberKey = producerIdToText(request.memberId)
-    if (filter.expression !== this.#filter.expression && this.#isConnectedBeside(memberKey)) {
+    const isSame = filter.kind === this.#filter.kind && filter.expression === this.#filter.expression
+    if (!isSame && this.#isConnectedBeside(memberKey)) {
       throw new PocketError(
         'SUBSCRIPTION_CONFLICT',
-        `members of '${this.group}' on '${this.topic}' are subscribed to '${this.#filter.expression}', ` +
-          `not to '${filter.expression}'; all members of a group take the same filter`,
+        `members of '${this.group}' on '${this.topic}' are subscribed to ${describeFilter(this.#filter)}, ` +
+          `not to ${describeFilter(filter)}; all members of a group take the same filter`,
       )
     }
     this.#filter = filter
@@ -144,6 +229,7 @@ export class GroupSubscription {
       const { sink } = member
       this.#deps.timers.cancel(member.grace)
       this.#endReceive(member, reason)
+      member.sink = undefined
       if (sink !== undefined) this.#deps.turn.after(() => sink.revoked(reason))
     }
     this.#members.clear()
@@ -169,6 +255,7 @@ export class GroupSubscription {
       receive: undefined,
       lastAttemptId: 0,
       lastReceived: [],
+      missedResets: new Map(),
       grace: undefined,
     }
     this.#members.set(memberKey, member)
@@ -176,14 +263,15 @@ export class GroupSubscription {
   }
 
   #startGrace(member: Member): void {
-    const atMs = this.#deps.monotonic() + this.#deps.limits.memberGraceMs
-    member.grace = this.#deps.timers.at(atMs, () => this.#remove(member))
+    const atMs = this.#deps.clock.monotonic() + this.#deps.limits.memberGraceMs
+    member.grace = this.#deps.timers.at(atMs, () => this.#remove(member, true))
   }
 
-  #remove(member: Member): void {
+  /** `isOver`: it did not come back in time; else it left. */
+  #remove(member: Member, isOver: boolean): void {
     this.#members.delete(member.memberKey)
     if (member.inFlightCount === 0) return
-    for (const queue of this.queues) queue.giveBackAll(member, true)
+    for (const queue of this.queues) queue.giveBackAll(member, isOver)
   }
 
   /** The door of one member and one connection; after the member came back elsewhere it does nothing. */
@@ -205,8 +293,11 @@ export class GroupSubscription {
         this.#deps.wake(this)
       },
       writable: () => this.#deps.wake(this),
-      ack: (ranges, answer) =>
-        settle(ranges, answer, (queue, { leaseId, offset, count }) => queue.ack(leaseId, offset, count)),
+      ack: (ranges, answer) => {
+        const before = this.#deps.counters.ackedMessages
+        settle(ranges, answer, (queue, { leaseId, offset, count }) => queue.ack(leaseId, offset, count))
+        this.#acked.add(this.#deps.counters.ackedMessages - before, this.#deps.clock.monotonic())
+      },
       retry: (ranges, how, delayMs, answer) => {
         const refusal = how === 'after' ? delayRefusal(delayMs) : undefined
         if (refusal !== undefined) return turn.after(() => answer(refusal))
@@ -226,11 +317,12 @@ export class GroupSubscription {
         if (isCurrent()) this.#receive(member, request, answer)
         else turn.after(() => answer(new PocketError('SUBSCRIPTION_NOT_FOUND', 'the member is on another connection')))
       },
+      positions: () => {},
       leave: (answer) => {
         if (isCurrent()) {
           member.sink = undefined
           this.#endReceive(member, 0)
-          this.#remove(member)
+          this.#remove(member, false)
         }
         turn.after(() => answer(undefined))
       },
@@ -267,7 +359,7 @@ export class GroupSubscription {
     member.lastAttemptId = request.attemptId
     const waitMs = Math.min(request.waitMs, limits.waitMsMax)
     member.lastReceived = []
-    const wait = timers.at(this.#deps.monotonic() + waitMs, () => {
+    const wait = timers.at(this.#deps.clock.monotonic() + waitMs, () => {
       // Not ended here: while a commit is in flight nothing is handed out, and a short wait would never find anything.
       receive.isDue = true
       this.#deps.wake(this)
@@ -314,36 +406,89 @@ export class GroupSubscription {
 
   /** Hands out what there is to those who asked for it. */
   dispatch(): void {
-    const wanting = [...this.#members.values()].filter(wantsMessages)
-    if (wanting.length === 0) return
+    const before = this.messagesOut
+    if (this.#share()) this.#endReceives()
+    if (this.messagesOut > before) this.#delivered.add(this.messagesOut - before, this.#deps.clock.monotonic())
+  }
+
+  /** Gives members what they want of what there is. False where there is more: it goes on in another turn. */
+  #share(): boolean {
+    const config = this.#deps.config()
+    if (config.isPaused) return true
+    const wanting = [...this.#members.values()].filter((member) => wantsMessages(member, config))
+    if (wanting.length === 0) return true
     for (const member of wanting) member.turnByteCount = 0
-    const { sendBufferBytesMax } = this.#deps.limits
-    let left = deliveriesPerTurnMax
+    const room = config.inFlightMax === 0 ? Infinity : config.inFlightMax - this.inFlightCount
+    const round: Round = { wanting, shares: this.#sharesOf(wanting.length, room), config, room, left: deliveriesPerTurnMax }
+    if (this.#deps.isPriority) this.#shareByPriority(round)
+    else this.#shareInTurns(round)
+    if (round.left >= 0) return true
+    this.#deps.wake(this)
+    return false
+  }
+
+  /** By queue: what each of so many members gets at most at once, so that there is some for all. */
+  #sharesOf(memberCount: number, room: number): number[] {
+    const ofRoom = Math.ceil(room / memberCount)
+    return this.queues.map(({ log, cursor }) => {
+      if (memberCount === 1) return Infinity
+      return Math.min(ofRoom, Math.max(sharedTakeMin, Math.ceil((log.maxOffset - cursor) / memberCount)))
+    })
+  }
+
+  /** Queue by queue, one delivery each, until nothing is left: no queue starves another, nor a member. */
+  #shareInTurns(round: Round): void {
     const queueCount = this.queues.length
     const firstQueue = this.#queueTurn++ % queueCount
-    const drained = new Set<GroupQueue>()
-    const shares = this.queues.map((queue) =>
-      Math.max(sharedTakeMin, Math.ceil((queue.log.maxOffset - queue.cursor) / wanting.length))
-    )
-    const isShared = wanting.length > 1
-    // Queue by queue, one delivery each, until nothing is left: no queue starves another, nor a member.
-    while (drained.size < queueCount && wanting.length > 0) {
-      for (let step = 0; step < queueCount && wanting.length > 0; step++) {
-        const queueIndex = (firstQueue + step) % queueCount
-        const queue = this.queues[queueIndex] as GroupQueue
-        if (drained.has(queue)) continue
-        const turn = this.#memberTurn++ % wanting.length
-        const member = wanting[turn] as Member
-        const taken = this.#takeFor(member, queue, isShared ? (shares[queueIndex] as number) : Infinity)
-        if (taken.kind === 'nothing') drained.add(queue)
-        else if (taken.kind === 'gap') this.#announceGap(queue, taken)
-        else if (left-- <= 0) return this.#deps.wake(this)
-        const isServed = member.turnByteCount >= sendBufferBytesMax
-        if (isServed) this.#deps.wake(this)
-        if (isServed || !wantsMessages(member)) wanting.splice(turn, 1)
+    const drained = new Set<number>()
+    while (drained.size < queueCount) {
+      for (let step = 0; step < queueCount; step++) {
+        const queueId = (firstQueue + step) % queueCount
+        if (drained.has(queueId)) continue
+        if (isDone(round)) return
+        const kind = this.#serve(queueId, round)
+        if (kind === 'nothing' || kind === 'later') drained.add(queueId)
       }
     }
-    for (const member of wanting) {
+  }
+
+  /** All of the highest queue, then of the next. One that waits for the store holds up those below. */
+  #shareByPriority(round: Round): void {
+    for (let queueId = this.queues.length - 1; queueId >= 0 && !isDone(round);) {
+      const kind = this.#serve(queueId, round)
+      if (kind === 'later') return
+      if (kind === 'nothing') queueId--
+    }
+  }
+
+  /** One delivery of a queue to the member whose turn it is. */
+  #serve(queueId: number, round: Round): Taken['kind'] {
+    const { wanting } = round
+    const queue = this.queues[queueId] as GroupQueue
+    const turn = this.#memberTurn++ % wanting.length
+    const member = wanting[turn] as Member
+    const taken = this.#takeFor(member, queue, this.#countMax(member, round.shares[queueId] as number, round))
+    if (taken.kind === 'gap') this.#announceGap(queue, taken)
+    else if (taken.kind === 'delivery') {
+      round.left--
+      round.room -= taken.delivery.messageCount
+    }
+    const isServed = member.turnByteCount >= this.#deps.limits.sendBufferBytesMax
+    if (isServed) this.#deps.wake(this)
+    if (isServed || !wantsMessages(member, round.config)) wanting.splice(turn, 1)
+    return taken.kind
+  }
+
+  /** Most messages that a member may get at once. */
+  #countMax(member: Member, share: number, { config, room }: Round): number {
+    const countMax = Math.min(share, room)
+    const { inFlightPerMemberMax } = config
+    return inFlightPerMemberMax === 0 ? countMax : Math.min(countMax, inFlightPerMemberMax - member.inFlightCount)
+  }
+
+  /** Answers the receives that were given something, or whose time is over. */
+  #endReceives(): void {
+    for (const member of this.#members.values()) {
       const { receive } = member
       if (receive === undefined) continue
       if (receive.messageCount > 0) this.#endReceive(member, receive.messageCount)
@@ -406,10 +551,20 @@ export class GroupSubscription {
   }
 }
 
-function wantsMessages(member: Member): boolean {
+/** Whether nothing more is to be handed out in this turn. */
+function isDone({ left, room, wanting }: Round): boolean {
+  return wanting.length === 0 || room <= 0 || left < 0
+}
+
+function wantsMessages(member: Member, { inFlightPerMemberMax }: GroupConfig): boolean {
   if (member.sink === undefined) return false
+  if (inFlightPerMemberMax > 0 && member.inFlightCount >= inFlightPerMemberMax) return false
   if (member.receive !== undefined) return true
   return member.creditMessageCount > 0 && member.creditByteCount > 0 && member.sink.isWritable
+}
+
+function describeFilter({ kind, expression }: MessageFilter): string {
+  return kind === 'TAG' ? `'${expression}'` : `${kind} '${expression}'`
 }
 
 // What a client may not ask for: beyond these bounds a deadline would not be a number that can be stored.

@@ -1,5 +1,5 @@
 // What a broker does now and then, without being asked: retention, forgetting silent producers, clearing away deleted
-// topics. One thing at a time, in small commits, so that nobody waits behind it.
+// topics; and, beside it, compaction. One thing at a time, in small commits, so that nobody waits behind it.
 
 import { toPocketError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -9,7 +9,10 @@ import type { Store, StoreWrite } from '../ports/store.ts'
 import type { MessageIndex } from '../storage/message-index.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
 import { findExpired, findOrphans } from '../storage/retention.ts'
+import type { BroadcastPositions } from './broadcast-positions.ts'
+import type { Compaction } from './compaction.ts'
 import type { Registry } from './registry.ts'
+import type { Rewriting } from './rewriting.ts'
 import type { BrokerCounters } from './stats.ts'
 import type { Timers } from './timers.ts'
 import type { Topic } from './topic.ts'
@@ -24,7 +27,10 @@ export interface HousekeepingDeps {
   readonly turn: Turn
   readonly index: MessageIndex
   readonly registry: Registry
+  readonly positions: BroadcastPositions
   readonly counters: BrokerCounters
+  readonly rewriting: Rewriting
+  readonly compaction: Compaction
   /** Readers of a topic whose head was trimmed are to look again. */
   readonly trimmed: (topic: Topic) => void
   readonly readFailed: (error: Error) => void
@@ -33,7 +39,8 @@ export interface HousekeepingDeps {
 export class Housekeeping {
   readonly #deps: HousekeepingDeps
   readonly #deletedTopicIds: number[]
-  #running = false
+  #sweeping = false
+  #compacting = false
   #stopped = false
 
   constructor(deletedTopicIds: readonly number[], deps: HousekeepingDeps) {
@@ -50,6 +57,7 @@ export class Housekeeping {
 
   stop(): void {
     this.#stopped = true
+    this.#deps.compaction.stop()
   }
 
   #schedule(): void {
@@ -57,20 +65,29 @@ export class Housekeeping {
     timers.at(clock.monotonic() + limits.retentionSweepMs, () => {
       this.#schedule()
       this.sweep()
+      this.#compact()
     })
   }
 
   /** Looks at everything once, unless it is at it already. */
   sweep(): void {
-    if (this.#running || this.#stopped) return
-    this.#running = true
-    this.#sweepAll().then(
-      () => (this.#running = false),
-      (error: unknown) => {
-        this.#running = false
-        if (!this.#stopped) this.#deps.readFailed(toPocketError(error))
-      },
-    )
+    if (this.#sweeping || this.#stopped) return
+    this.#sweeping = true
+    this.#ending(this.#sweepAll(), () => (this.#sweeping = false))
+  }
+
+  /** Beside the sweep, as it may take long. */
+  #compact(): void {
+    if (this.#compacting || this.#stopped) return
+    this.#compacting = true
+    this.#ending(this.#deps.compaction.run(), () => (this.#compacting = false))
+  }
+
+  #ending(work: Promise<void>, ended: () => void): void {
+    work.then(ended, (error: unknown) => {
+      ended()
+      if (!this.#stopped) this.#deps.readFailed(toPocketError(error))
+    })
   }
 
   async #sweepAll(): Promise<void> {
@@ -78,10 +95,21 @@ export class Housekeeping {
       await this.#clearTopic(topicId)
       this.#deletedTopicIds.shift()
     }
+    this.#expirePositions()
     for (const topic of [...this.#deps.registry.topics.values()]) {
       topic.producers.expire()
-      for (const log of topic.queues) await this.#trim(topic, log)
+      for (const log of topic.queues) await this.#deps.rewriting.exclusively(log, () => this.#trim(topic, log))
     }
+  }
+
+  #expirePositions(): void {
+    const { positions, registry } = this.#deps
+    positions.expire(({ topicId, group, consumerName }) => {
+      for (const { request } of registry.topicById(topicId)?.broadcastMembers ?? []) {
+        if (request.group === group && request.consumerName === consumerName && request.positionKeeper === 'broker') return true
+      }
+      return false
+    })
   }
 
   async #clearTopic(topicId: number): Promise<void> {
@@ -99,9 +127,9 @@ export class Housekeeping {
       more = trim.more
       // What is not committed must not be trimmed in memory either.
       if (this.#stopped || trim.lastOffset < 0 || registry.topics.get(topic.name) !== topic) return
-      counters.expiredMessages += trim.lastOffset + 1 - log.minOffset
+      counters.expiredMessages += trim.messageCount
       counters.expiredRecords += trim.recordCount
-      log.trim(trim.lastOffset, trim.byteCount)
+      log.trim(trim.lastOffset, trim.messageCount, trim.byteCount)
       log.writeState(trim.writes)
       this.#deps.log.info('retention', {
         topic: topic.name, queueId: log.queueId, minOffset: log.minOffset, bytes: trim.byteCount,

@@ -8,6 +8,8 @@ import type { Wait } from './timers.ts'
 /** Who holds leases; a member of a group, present or gone for a moment. */
 export interface LeaseHolder {
   readonly memberId: Uint8Array
+  /** Who it was when it last was here; undefined before it came back after a restart. */
+  readonly details: { readonly clientId: string } | undefined
   /** Messages held, over all queues. */
   inFlightCount: number
 }
@@ -32,6 +34,8 @@ export class Lease {
   deadlineMs = 0
   /** What it was last given for. */
   leaseMs = 0
+  /** When it was given first; monotonic. */
+  startMs = 0
   wait: Wait | undefined
   /** Whether any of its messages went back, so that its end is not all acks. */
   wentBack = false
@@ -136,6 +140,26 @@ export class Lease {
     if (this.#settled === undefined) return this.remaining > 0 && to > from
     for (let at = from; at < to; at++) if (this.#settled[at] === 0) return true
     return false
+  }
+
+  /** What is still held of `[offset, offset + count)`, as runs, whatever the message groups. */
+  heldRuns(offset: number, count: number): { offset: number; count: number }[] {
+    const from = Math.max(offset, this.firstOffset)
+    const to = Math.min(offset + count, this.firstOffset + this.span)
+    const settled = this.#settled
+    if (settled === undefined) return this.remaining > 0 && to > from ? [{ offset: from, count: to - from }] : []
+    const runs: { offset: number; count: number }[] = []
+    let start = -1
+    for (let at = from; at < to; at++) {
+      const isHeld = settled[at - this.firstOffset] === 0
+      if (isHeld && start < 0) start = at
+      if (!isHeld && start >= 0) {
+        runs.push({ offset: start, count: at - start })
+        start = -1
+      }
+    }
+    if (start >= 0) runs.push({ offset: start, count: to - start })
+    return runs
   }
 
   /** First offset still held. */

@@ -11,16 +11,20 @@ import type { Store } from '../ports/store.ts'
 import type { PublishSegment } from '../protocol/frames.ts'
 import { decodeMessage } from '../record/message-codec.ts'
 import { producerIdToBytes, RecordBatch, selectFromRecord } from '../record/record-batch.ts'
-import { idIndexRange, KeyReader, keyIndexRange, recordKey, recordRange } from '../storage/keys.ts'
-import { decodeBatchPlace } from '../storage/message-index.ts'
+import { readDelayedBatch, readDelayedById, recordOfDelayed } from '../storage/delayed.ts'
+import { delayedIndexRange, idIndexRange, KeyReader, keyIndexRange, recordRange } from '../storage/keys.ts'
+import { type BatchPlace, decodeBatchPlace } from '../storage/message-index.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
 import { readAll } from '../storage/reads.ts'
 import { isEpochBefore } from '../storage/recovery.ts'
 import type { FoundMessage, QueryRequest } from './door.ts'
 import type { Topic } from './topic.ts'
 
+/** Entries of the id index read at once: one is mostly enough. */
+const batchesPerRead = 64
+
 /** A place of one message of a producer's batch. */
-interface PlacedMessage {
+export interface PlacedMessage {
   readonly record: RecordBatch
   readonly index: number
   readonly queueId: number
@@ -42,14 +46,28 @@ export class Queries {
     return this.#byTime(topic, request.fromMs, request.toMs, countMax)
   }
 
-  /** The message of an id, in whichever of `topics` it is. A dead letter is a message of its own. */
+  /**
+   * The message of an id, in whichever of `topics` it is; also where it waits to be due, without a place: queue 0, epoch 0.
+   * A dead letter is a message of its own.
+   */
   async findById(topics: Iterable<Topic>, messageId: string): Promise<FoundMessage[]> {
-    const { producerId, producerEpoch, sequence } = parseMessageId(messageId)
+    const { producerId: producer, producerEpoch, sequence } = parseMessageId(messageId)
+    const producerId = producerIdToBytes(producer)
+    const candidates = [...topics]
+    // In this order, as what is not delayed any more is in its topic by then.
+    const waiting = await readDelayedById(this.#store, producerId, producerEpoch, sequence)
     const found: FoundMessage[] = []
-    for (const topic of await this.#topicsOf(topics, producerIdToBytes(producerId), producerEpoch, sequence)) {
-      const placed = await this.#placed(topic, producerIdToBytes(producerId), producerEpoch, sequence, sequence)
-      const place = placed.get(sequence)
-      if (place !== undefined) found.push(foundMessage(topic, place))
+    const placedIn = new Set<number>()
+    for (const topic of await this.#topicsOf(candidates, producerId, producerEpoch, sequence)) {
+      const place = (await this.#placed(topic, producerId, producerEpoch, sequence, sequence)).get(sequence)
+      if (place === undefined) continue
+      placedIn.add(topic.topicId)
+      found.push(foundMessage(topic, place))
+    }
+    for (const delayed of waiting) {
+      const topic = candidates.find(({ topicId }) => topicId === delayed.topicId)
+      if (topic === undefined || placedIn.has(topic.topicId)) continue
+      found.push({ topic: topic.name, queueId: 0, record: recordOfDelayed(delayed) })
     }
     return found
   }
@@ -59,28 +77,81 @@ export class Queries {
     topics: Iterable<Topic>, producerId: Uint8Array, producerEpoch: number, sequence: number,
   ): Promise<Topic[]> {
     const topicIds = new Set<number>()
-    const range = idIndexRange(producerId, producerEpoch, sequence)
-    for await (const { value } of readAll(this.#store, range, 64 * 1024)) {
-      const place = decodeBatchPlace(value)
-      if (place.baseSequence > sequence) break
+    let lastSequence = Infinity
+    for await (const place of this.#batches(producerId, producerEpoch, sequence, sequence)) {
+      if (place.lastSequence > lastSequence) break
+      // What is in several queues, or topics, ends in each with the same sequence.
+      lastSequence = place.lastSequence
       topicIds.add(place.topicId)
     }
     return [...topics].filter((topic) => topicIds.has(topic.topicId))
   }
 
-  /** Where the messages of a batch stored earlier are, in message order; empty where not all are known any more. */
+  /** Where in `topic` the message of an id is that was stored as a batch of its own, as the index has it. */
+  async offsetOfSingle(topic: Topic, messageId: string): Promise<number | undefined> {
+    const { producerId, producerEpoch, sequence } = parseMessageId(messageId)
+    for await (const place of this.#batches(producerIdToBytes(producerId), producerEpoch, sequence, sequence)) {
+      if (place.topicId === topic.topicId && place.lastSequence === sequence) return place.offset
+    }
+    return undefined
+  }
+
+  /** Index entries of what a producer sent that has some of the sequences `[first, last]`: batches, then what was delayed. */
+  async *#batches(producerId: Uint8Array, producerEpoch: number, first: number, last: number): AsyncGenerator<BatchPlace> {
+    const range = idIndexRange(producerId, producerEpoch, first)
+    for await (const { key, value } of readAll(this.#store, range, 64 * 1024, batchesPerRead)) {
+      const place = decodeBatchPlace(key, value)
+      if (place.baseSequence > last) break
+      yield place
+    }
+    const delayedRange = delayedIndexRange(producerId, producerEpoch, first, last)
+    for await (const { key, value } of readAll(this.#store, delayedRange, 64 * 1024, batchesPerRead)) {
+      yield decodeBatchPlace(key, value)
+    }
+  }
+
+  /**
+   * Where the messages of a batch went that was stored earlier; empty where not all are known any more. While one of its
+   * delayed messages waits, all of them are told as they were at first: without a place, and when they are due.
+   */
+  async places(
+    topic: Topic, producerId: Uint8Array, producerEpoch: number, baseSequence: number, count: number,
+  ): Promise<{ segments: readonly PublishSegment[]; scheduled: readonly number[] }> {
+    const last = baseSequence + count - 1
+    const batch = await readDelayedBatch(this.#store, topic.topicId, producerId, producerEpoch, last)
+    const times = batch?.deliverMs.length === count ? batch.deliverMs : undefined
+    const segments = await this.segments(topic, producerId, producerEpoch, baseSequence, count, times)
+    return { segments, scheduled: segments.length === 0 ? [] : (times ?? []).filter((timeMs) => timeMs > 0) }
+  }
+
+  /**
+   * Where the messages of a batch stored earlier are, in message order; empty where not all are known any more. Those with
+   * a time in `scheduled`, one per message and 0 where none, have no place: their epoch is 0.
+   */
   async segments(
     topic: Topic, producerId: Uint8Array, producerEpoch: number, baseSequence: number, count: number,
+    scheduled?: readonly number[],
   ): Promise<PublishSegment[]> {
-    const placed = await this.#placed(topic, producerId, producerEpoch, baseSequence, baseSequence + count - 1)
+    const isWaiting = (index: number) => (scheduled?.[index] ?? 0) > 0
+    const placed = scheduled?.every((timeMs) => timeMs > 0)
+      ? new Map<number, PlacedMessage>()
+      : await this.#placed(topic, producerId, producerEpoch, baseSequence, baseSequence + count - 1)
     const segments: { queueId: number; epoch: number; offset: number; count: number }[] = []
-    for (let sequence = baseSequence; sequence < baseSequence + count; sequence++) {
-      const place = placed.get(sequence)
-      if (place === undefined) return []
-      const offset = place.record.offsetAt(place.index)
+    for (let index = 0; index < count; index++) {
       const last = segments.at(-1)
-      if (last !== undefined && last.queueId === place.queueId && last.offset + last.count === offset) last.count++
-      else segments.push({ queueId: place.queueId, epoch: place.record.epoch, offset, count: 1 })
+      if (isWaiting(index)) {
+        if (last?.epoch === 0) last.count++
+        else segments.push({ queueId: 0, epoch: 0, offset: 0, count: 1 })
+        continue
+      }
+      const place = placed.get(baseSequence + index)
+      if (place === undefined) return []
+      const { record, queueId } = place
+      const offset = record.offsetAt(place.index)
+      const isNext = last !== undefined && last.queueId === queueId && last.epoch === record.epoch &&
+        last.offset + last.count === offset
+      if (isNext) last.count++
+      else segments.push({ queueId, epoch: record.epoch, offset, count: 1 })
     }
     return segments
   }
@@ -90,13 +161,18 @@ export class Queries {
     topic: Topic, producerId: Uint8Array, producerEpoch: number, first: number, last: number,
   ): Promise<Map<number, PlacedMessage>> {
     const placed = new Map<number, PlacedMessage>()
-    const range = idIndexRange(producerId, producerEpoch, first)
-    for await (const { key, value } of readAll(this.#store, range, 64 * 1024)) {
-      const place = decodeBatchPlace(value)
-      if (place.baseSequence > last) break
-      if (place.topicId !== topic.topicId) continue
-      const queueId = queueIdOfIdKey(key)
-      const record = await this.#record(topic.topicId, queueId, place.recordLastOffset)
+    let record: RecordBatch | undefined
+    let recordQueueId = -1
+    for await (const { topicId, queueId, offset } of this.#batches(producerId, producerEpoch, first, last)) {
+      if (placed.size > last - first) break
+      if (topicId !== topic.topicId) continue
+      // Batches of one turn are in one record.
+      const isRead = queueId === recordQueueId && record !== undefined && record.baseOffset <= offset &&
+        offset <= record.lastOffset
+      if (isRead) continue
+      // Its first message may be gone: what is left of the batch is in the same record, the first that reaches there.
+      record = await this.#recordFrom(topicId, queueId, offset)
+      recordQueueId = queueId
       if (record === undefined) continue
       for (let index = 0; index < record.messageCount; index++) {
         const slice = record.sliceOf(index)
@@ -114,9 +190,20 @@ export class Queries {
   }
 
   async #byKey(topic: Topic, key: string, fromMs: number, toMs: number, countMax: number): Promise<FoundMessage[]> {
-    const range = keyIndexRange(topic.topicId, hash32(textToBytes(key)), fromMs, toMs)
     const found: FoundMessage[] = []
     let byteCount = 0
+    for await (const place of this.withKey(topic, key, fromMs, toMs)) {
+      const message = foundMessage(topic, place)
+      found.push(message)
+      byteCount += message.record.length
+      if (found.length >= countMax || byteCount >= this.#byteCountMax) break
+    }
+    return found
+  }
+
+  /** Messages of a topic with a key, stored in `[fromMs, toMs)`, in the order they were stored. */
+  async *withKey(topic: Topic, key: string, fromMs: number, toMs: number): AsyncGenerator<PlacedMessage> {
+    const range = keyIndexRange(topic.topicId, hash32(textToBytes(key)), fromMs, toMs)
     for await (const entry of readAll(this.#store, range, 64 * 1024)) {
       const reader = new KeyReader(entry.key)
       reader.u32()
@@ -124,17 +211,12 @@ export class Queries {
       reader.u53()
       const queueId = reader.u16()
       const offset = reader.u53()
-      const record = await this.#recordWith(topic.topicId, queueId, offset)
-      if (record === undefined) continue
-      const index = record.indexFrom(offset)
+      const record = await this.#recordFrom(topic.topicId, queueId, offset)
+      const index = record?.indexOf(offset) ?? -1
+      if (record === undefined || index < 0) continue
       // The index holds hashes; the key itself decides.
-      if (!record.messageAt(index, topic.name, queueId).keys?.includes(key)) continue
-      const message = foundMessage(topic, { record, index, queueId })
-      found.push(message)
-      byteCount += message.record.length
-      if (found.length >= countMax || byteCount >= this.#byteCountMax) break
+      if (record.messageAt(index, topic.name, queueId).keys?.includes(key)) yield { record, index, queueId }
     }
-    return found
   }
 
   async #byTime(topic: Topic, fromMs: number, toMs: number, countMax: number): Promise<FoundMessage[]> {
@@ -184,23 +266,12 @@ export class Queries {
     let high = log.maxOffset
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      const record = log.recordInMemory(middle) ?? (await this.#recordFrom(log.topicId, log.queueId, middle))
+      const record = log.recordFromInMemory(middle) ?? (await this.#recordFrom(log.topicId, log.queueId, middle))
       if (record === undefined || record.baseOffset >= high) high = middle
       else if (record.storedMs >= timestampMs) high = Math.min(middle, record.baseOffset)
       else low = record.lastOffset + 1
     }
     return Math.max(low, log.minOffset)
-  }
-
-  async #record(topicId: number, queueId: number, lastOffset: number): Promise<RecordBatch | undefined> {
-    const key = recordKey(topicId, queueId, lastOffset)
-    const record = await this.#recordFrom(topicId, queueId, lastOffset)
-    return record !== undefined && bytesEqual(recordKey(topicId, queueId, record.lastOffset), key) ? record : undefined
-  }
-
-  async #recordWith(topicId: number, queueId: number, offset: number): Promise<RecordBatch | undefined> {
-    const record = await this.#recordFrom(topicId, queueId, offset)
-    return record !== undefined && record.baseOffset <= offset ? record : undefined
   }
 
   /** The first whole record that ends at `offset` or later. */
@@ -247,14 +318,6 @@ function startOffset(log: QueueLog, start: Exclude<StartPolicy, { kind: 'timesta
 
 function foundMessage(topic: Topic, { record, index, queueId }: PlacedMessage): FoundMessage {
   return { topic: topic.name, queueId, record: selectFromRecord(record, [index]) }
-}
-
-function queueIdOfIdKey(key: Uint8Array): number {
-  const reader = new KeyReader(key)
-  reader.raw(8)
-  reader.u32()
-  reader.u53()
-  return reader.u16()
 }
 
 function openRecord(value: Uint8Array): RecordBatch | undefined {

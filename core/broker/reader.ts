@@ -3,14 +3,17 @@
 
 import { PocketError } from '../errors.ts'
 import { fixedLimits, type Limits } from '../limits.ts'
-import type { TagFilter } from '../model/filter.ts'
+import type { MessageFilter } from '../filter/message-filter.ts'
 import type { Position } from '../model/position.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { QueuePosition } from '../protocol/frames.ts'
 import { type RecordBatch, selectFromRecord } from '../record/record-batch.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
 import type {
   Answer, Cancellable, MemberSink, Membership, PullRequest, PullResult, RangeFailure, SubscribeRequest,
 } from './door.ts'
 import { LogCursor } from './log-cursor.ts'
+import { RateMeter } from './rate-meter.ts'
 import type { BrokerCounters } from './stats.ts'
 import type { Timers, Wait } from './timers.ts'
 import type { Turn } from './turn.ts'
@@ -24,12 +27,18 @@ export interface ReaderDeps {
   readonly limits: Limits
   readonly turn: Turn
   readonly timers: Timers
-  readonly monotonic: () => number
+  readonly clock: Clock
   readonly wake: (reader: Reader) => void
   readonly counters: BrokerCounters
   readonly readFailed: (error: Error) => void
   /** The reader is over and can be forgotten. */
   readonly left: (reader: Reader) => void
+}
+
+export interface BroadcastDeps extends ReaderDeps {
+  /** The member says where it stands, and may. */
+  readonly keepPositions: (positions: readonly QueuePosition[]) => void
+  readonly isPaused: () => boolean
 }
 
 /** Something that reads a topic's logs and is asked to go on when there is more. */
@@ -42,6 +51,8 @@ export interface Reader {
 
 interface ReaderQueue {
   readonly cursor: LogCursor
+  /** Where it began, or was moved to: nothing below is its place any more. */
+  startOffset: number
   offset: number
   /** Messages passed over by the filter since the client was last told where it stands. */
   silentCount: number
@@ -53,8 +64,9 @@ export class BroadcastMember implements Reader {
   /** Delivered to this member. */
   messagesOut = 0
   bytesOut = 0
-  readonly #deps: ReaderDeps
-  readonly #filter: TagFilter
+  readonly #delivered: RateMeter
+  readonly #deps: BroadcastDeps
+  readonly #filter: MessageFilter
   readonly #sink: MemberSink
   readonly #queues: readonly ReaderQueue[]
   #creditMessageCount = 0
@@ -65,16 +77,18 @@ export class BroadcastMember implements Reader {
   #queueTurn = 0
 
   constructor(
-    request: SubscribeRequest, filter: TagFilter, sink: MemberSink, starts: readonly { log: QueueLog; offset: number }[],
-    deps: ReaderDeps,
+    request: SubscribeRequest, filter: MessageFilter, sink: MemberSink, starts: readonly { log: QueueLog; offset: number }[],
+    deps: BroadcastDeps,
   ) {
     this.request = request
     this.#deps = deps
     this.#filter = filter
     this.#sink = sink
     const wake = () => deps.wake(this)
+    this.#delivered = new RateMeter(deps.clock.monotonic())
     this.#queues = starts.map(({ log, offset }) => ({
       cursor: new LogCursor(log, deps.limits.readChunkBytes, wake, deps.readFailed),
+      startOffset: offset,
       offset,
       silentCount: 0,
     }))
@@ -86,13 +100,40 @@ export class BroadcastMember implements Reader {
     this.#deps.turn.after(() => this.#sink.gap(queueId, expected, next))
   }
 
+  /** In thousandths of a message per second. */
+  get deliveredPerSecond(): number {
+    return this.#delivered.perSecondThousandths(this.#deps.clock.monotonic())
+  }
+
+  /** The group's configuration has changed. */
+  configured(): void {
+    this.#deps.wake(this)
+  }
+
+  /** Moves the reader in a queue, and tells: what was delivered of it is void. */
+  reset(queueId: number, offset: number): void {
+    const queue = this.#queues[queueId]
+    if (queue === undefined || this.#left) return
+    queue.startOffset = offset
+    queue.offset = offset
+    queue.silentCount = 0
+    this.announceReset(queueId, queue.cursor.log.position(offset))
+    this.#deps.wake(this)
+  }
+
+  announceReset(queueId: number, position: Position): void {
+    this.#deps.turn.after(() => this.#sink.reset(queueId, position))
+  }
+
   dispatch(): void {
-    if (this.#left) return
+    if (this.#left || this.#deps.isPaused()) return
     this.#turnByteCount = 0
+    const before = this.messagesOut
     const first = this.#queueTurn++
     for (let step = 0; step < this.#queues.length; step++) {
       this.#dispatchQueue(this.#queues[(first + step) % this.#queues.length] as ReaderQueue)
     }
+    if (this.messagesOut > before) this.#delivered.add(this.messagesOut - before, this.#deps.clock.monotonic())
   }
 
   #dispatchQueue(queue: ReaderQueue): void {
@@ -106,13 +147,19 @@ export class BroadcastMember implements Reader {
         queue.offset = view.next
       } else if (view.kind === 'record') {
         this.#deliver(queue, view.record)
-      } else return
+      } else {
+        if (view.kind === 'end') queue.offset = view.next
+        return
+      }
     }
     this.#deps.wake(this)
   }
 
   #deliver(queue: ReaderQueue, record: RecordBatch): void {
-    const part = partFrom(record, queue.offset, this.#filter, this.#creditMessageCount, this.#creditByteCount)
+    const { clock, counters } = this.#deps
+    const expiryMs = record.hasTtl ? clock.now() : 0
+    const part = partFrom(record, queue.offset, this.#filter, expiryMs, this.#creditMessageCount, this.#creditByteCount)
+    counters.expiredUnreadMessages += part.expiredCount
     queue.silentCount = part.messageCount > 0 ? 0 : queue.silentCount + part.next - queue.offset
     queue.offset = part.next
     if (part.messageCount === 0 && queue.silentCount < silentProgressMax) return
@@ -133,13 +180,27 @@ export class BroadcastMember implements Reader {
     this.#deps.turn.after(() => this.#sink.deliver(delivery))
     this.messagesOut += part.messageCount
     this.bytesOut += part.bytes.length
-    this.#deps.counters.messagesOut += part.messageCount
-    this.#deps.counters.bytesOut += part.bytes.length
+    counters.messagesOut += part.messageCount
+    counters.bytesOut += part.bytes.length
   }
 
   revoke(reason: PocketError): void {
-    this.#left = true
+    if (this.#left) return
+    this.#leave()
     this.#deps.turn.after(() => this.#sink.revoked(reason))
+  }
+
+  /**
+   * Only a place among what it was delivered since it began or was moved is taken down: what a client said before it
+   * heard of a reset would undo that.
+   */
+  #takePositions(positions: readonly QueuePosition[]): void {
+    if (this.#left) return
+    const taken = positions.filter(({ queueId, position: { epoch, offset } }) => {
+      const queue = this.#queues[queueId]
+      return queue !== undefined && epoch === queue.cursor.log.epoch && offset >= queue.startOffset && offset <= queue.offset
+    })
+    if (taken.length > 0) this.#deps.keepPositions(taken)
   }
 
   #leave(): void {
@@ -166,6 +227,7 @@ export class BroadcastMember implements Reader {
       extend: (ranges, _leaseMs, answer) => nothingLeased(ranges, answer),
       receive: (_request, answer) =>
         turn.after(() => answer(new PocketError('BAD_ARGUMENT', 'a BROADCASTING member cannot receive; it is delivered to'))),
+      positions: (positions) => this.#takePositions(positions),
       leave: (answer) => {
         this.#leave()
         turn.after(() => answer(undefined))
@@ -179,7 +241,7 @@ export class BroadcastMember implements Reader {
 export class Pull implements Reader, Cancellable {
   readonly #deps: ReaderDeps
   readonly #request: PullRequest
-  readonly #filter: TagFilter
+  readonly #filter: MessageFilter
   readonly #answer: Answer<PullResult>
   readonly #cursor: LogCursor
   readonly #wait: Wait | undefined
@@ -193,7 +255,7 @@ export class Pull implements Reader, Cancellable {
   #byteCount = 0
 
   constructor(
-    log: QueueLog, offset: number, filter: TagFilter, request: PullRequest, answer: Answer<PullResult>, deps: ReaderDeps,
+    log: QueueLog, offset: number, filter: MessageFilter, request: PullRequest, answer: Answer<PullResult>, deps: ReaderDeps,
   ) {
     this.#deps = deps
     this.#request = request
@@ -209,7 +271,7 @@ export class Pull implements Reader, Cancellable {
       deps.readFailed(error)
     })
     const waitMs = Math.min(request.waitMs, deps.limits.waitMsMax)
-    if (waitMs > 0) this.#wait = deps.timers.at(deps.monotonic() + waitMs, () => this.#finish())
+    if (waitMs > 0) this.#wait = deps.timers.at(deps.clock.monotonic() + waitMs, () => this.#finish())
     deps.wake(this)
   }
 
@@ -223,6 +285,7 @@ export class Pull implements Reader, Cancellable {
       const view = this.#cursor.look(this.#offset)
       if (view.kind === 'waiting') return
       if (view.kind === 'end') {
+        this.#offset = view.next
         if (this.#messageCount > 0 || this.#request.waitMs === 0) this.#finish()
         return
       }
@@ -238,7 +301,10 @@ export class Pull implements Reader, Cancellable {
   }
 
   #take(record: RecordBatch, messageCountMax: number, byteCountMax: number): void {
-    const part = partFrom(record, this.#offset, this.#filter, messageCountMax, byteCountMax)
+    const { clock, counters } = this.#deps
+    const expiryMs = record.hasTtl ? clock.now() : 0
+    const part = partFrom(record, this.#offset, this.#filter, expiryMs, messageCountMax, byteCountMax)
+    counters.expiredUnreadMessages += part.expiredCount
     this.#offset = part.next
     if (part.messageCount === 0) return
     this.#records.push(part.bytes)
@@ -280,27 +346,35 @@ const noBytes = new Uint8Array(0)
 interface RecordPart {
   readonly bytes: Uint8Array
   readonly messageCount: number
+  /** Messages that would have passed in time. */
+  readonly expiredCount: number
   /** The offset to go on from. */
   readonly next: number
 }
 
 /**
- * Messages of `record` from `offset` on that pass, within the bounds, but at least one. A reader that takes all of a
- * record gets its bytes as they are, so that a thousand readers share one copy.
+ * Messages of `record` from `offset` on that pass and are not over at `expiryMs` (0: none has a time to live), within the
+ * bounds, but at least one. A reader that takes all of a record gets its bytes as they are, so that a thousand readers
+ * share one copy.
  */
 function partFrom(
-  record: RecordBatch, offset: number, filter: TagFilter, messageCountMax: number, byteCountMax: number,
+  record: RecordBatch, offset: number, filter: MessageFilter, expiryMs: number, messageCountMax: number, byteCountMax: number,
 ): RecordPart {
   let index = record.indexFrom(offset)
-  const passAll = filter.tags === undefined
+  const passAll = filter.passesAll
   const fits = record.messageCount <= messageCountMax && record.bytes.length <= byteCountMax
-  if (passAll && index === 0 && fits) {
-    return { bytes: record.bytes, messageCount: record.messageCount, next: record.lastOffset + 1 }
+  if (passAll && index === 0 && fits && expiryMs === 0) {
+    return { bytes: record.bytes, messageCount: record.messageCount, expiredCount: 0, next: record.lastOffset + 1 }
   }
   const indexes: number[] = []
   let byteCount = 0
+  let expiredCount = 0
   for (; index < record.messageCount && indexes.length < messageCountMax; index++) {
-    if (!passAll && !filter.accepts(record.tagHashAt(index))) continue
+    if (!passAll && !filter.accepts(record, index)) continue
+    if (expiryMs > 0 && record.isExpiredAt(index, expiryMs)) {
+      expiredCount++
+      continue
+    }
     if (indexes.length > 0 && byteCount >= byteCountMax) break
     byteCount += record.messageEnd(index) - record.messageStart(index)
     indexes.push(index)
@@ -308,6 +382,7 @@ function partFrom(
   return {
     bytes: indexes.length === 0 ? noBytes : selectFromRecord(record, indexes),
     messageCount: indexes.length,
+    expiredCount,
     next: index < record.messageCount ? record.offsetAt(index) : record.lastOffset + 1,
   }
 }

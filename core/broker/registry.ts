@@ -2,13 +2,15 @@
 // subscriptions together; what they do is theirs.
 
 import { PocketError } from '../errors.ts'
-import type { Limits } from '../limits.ts'
-import { isSystemTopic } from '../model/names.ts'
-import { checkTopicConfig, type GroupConfig, isSameTopicConfig, type TopicConfig } from '../model/topic.ts'
+import { fixedLimits, type Limits } from '../limits.ts'
+import { isSystemTopic, traceTopic } from '../model/names.ts'
+import {
+  checkTopicConfig, type GroupConfig, isSameTopicConfig, mayHaveHoles, type Partially, type TopicConfig,
+} from '../model/topic.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import { encodeGroup, encodeStoreHeader, encodeTopic, type QueueState } from '../storage/catalog.ts'
-import { deletedTopicKey, groupKey, storeKey, topicKey } from '../storage/keys.ts'
+import { deletedTopicKey, groupKey, progressKey, storeKey, topicKey } from '../storage/keys.ts'
 import { QueueLog, type QueueLogDeps } from '../storage/queue-log.ts'
 import { emptyQueueState, type Recovered, type RecoveredTopic } from '../storage/recovery.ts'
 import { GroupQueue, type GroupQueueDeps } from './group-queue.ts'
@@ -23,15 +25,18 @@ export interface RegistryDeps {
   readonly limits: Limits
   readonly turn: Turn
   readonly queueLogDeps: QueueLogDeps
-  readonly subscriptionDeps: GroupSubscriptionDeps
+  readonly subscriptionDeps: (group: string, topic: Topic) => GroupSubscriptionDeps
   /** What a group queue of a subscription needs; made per subscription, as it wakes that one. */
-  readonly groupQueueDeps: (group: string, topic: string, subscription: () => GroupSubscription) => GroupQueueDeps
+  readonly groupQueueDeps: (group: string, topic: Topic, subscription: () => GroupSubscription) => GroupQueueDeps
   readonly defaultGroupConfig: GroupConfig
+  /** Nothing of it is written any more. */
+  readonly subscriptionDeleted: (subscription: GroupSubscription) => void
   readonly autoCreateTopics: boolean
 }
 
 export class Registry {
   readonly topics = new Map<string, Topic>()
+  readonly #topicsById = new Map<number, Topic>()
   readonly groups = new Map<string, GroupConfig>()
   readonly #deps: RegistryDeps
   readonly #damagedTopics: ReadonlySet<string>
@@ -65,6 +70,11 @@ export class Registry {
     return topic
   }
 
+  /** The topic of an id; undefined where it was deleted. */
+  topicById(topicId: number): Topic | undefined {
+    return this.#topicsById.get(topicId)
+  }
+
   /** Throws TOPIC_NOT_FOUND where a topic was deleted since it was looked up. */
   checkPresent(topic: Topic): void {
     if (this.topics.get(topic.name) !== topic) throw new PocketError('TOPIC_NOT_FOUND', `topic '${topic.name}' was deleted`)
@@ -81,13 +91,18 @@ export class Registry {
   }
 
   /** A configuration with the defaults where it says nothing. */
-  topicConfig(options: { readonly [K in keyof TopicConfig]?: TopicConfig[K] | undefined }): TopicConfig {
+  topicConfig(options: Partially<TopicConfig>): TopicConfig {
     const { limits } = this.#deps
+    const queueCount = options.messageType === 'PRIORITY' ? fixedLimits.priorityMax + 1 : limits.queueCountDefault
     const config: TopicConfig = {
-      queueCount: options.queueCount ?? limits.queueCountDefault,
+      queueCount: options.queueCount ?? queueCount,
       messageType: options.messageType ?? 'NORMAL',
-      retentionMs: options.retentionMs ?? limits.retentionMsDefault,
+      // What a COMPACT topic keeps is each key's last message, however old.
+      retentionMs: options.retentionMs ?? (options.cleanupPolicy === 'COMPACT' ? 0 : limits.retentionMsDefault),
       retentionBytes: options.retentionBytes ?? limits.retentionBytesDefault,
+      cleanupPolicy: options.cleanupPolicy ?? 'DELETE',
+      ttlMs: options.ttlMs ?? 0,
+      tracePermille: options.tracePermille ?? limits.tracePermilleDefault,
     }
     checkTopicConfig(config)
     return config
@@ -118,6 +133,29 @@ export class Registry {
     return topic
   }
 
+  /** The topic of traces, made when it is first needed. Throws LIMIT_EXCEEDED or RECORD_DAMAGED where it cannot be. */
+  traceTopic(): { readonly topic: Topic; readonly isNew: boolean } {
+    const known = this.topics.get(traceTopic)
+    if (known !== undefined) return { topic: known, isNew: false }
+    const config = { queueCount: 1, retentionMs: this.#deps.limits.traceRetentionMs, tracePermille: 0 }
+    return { topic: this.createTopic(traceTopic, this.topicConfig(config)), isNew: true }
+  }
+
+  /** Changes what may be changed of a topic while it is in use. Throws BAD_ARGUMENT for the rest. */
+  configureTopic(name: string, options: Partially<TopicConfig>): Topic {
+    const topic = this.topic(name)
+    const config = { ...topic.config }
+    for (const [key, value] of Object.entries(options)) if (value !== undefined) Object.assign(config, { [key]: value })
+    checkTopicConfig(config)
+    for (const fixed of ['queueCount', 'messageType', 'cleanupPolicy'] as const) {
+      if (config[fixed] === topic.config[fixed]) continue
+      throw new PocketError('BAD_ARGUMENT', `the ${fixed} of a topic stays what it was made with: ${topic.config[fixed]}`)
+    }
+    topic.config = config
+    this.#deps.turn.write(topicKey(name), encodeTopic({ topicId: topic.topicId, config }))
+    return topic
+  }
+
   /** Takes a topic away at once; its data goes bit by bit, and survives no restart as a topic. */
   deleteTopic(name: string): Topic {
     const topic = this.topic(name)
@@ -125,6 +163,7 @@ export class Registry {
     turn.write(topicKey(name), null)
     turn.write(deletedTopicKey(topic.topicId), new Uint8Array(0))
     this.topics.delete(name)
+    this.#topicsById.delete(topic.topicId)
     const reason = new PocketError('TOPIC_NOT_FOUND', `topic '${name}' was deleted`)
     for (const subscription of topic.subscriptions.values()) subscription.revokeAll(reason)
     for (const reader of topic.readers()) reader.revoke(reason)
@@ -144,10 +183,11 @@ export class Registry {
 
   #addTopic(name: string, topicId: number, config: TopicConfig, states: readonly QueueState[]): Topic {
     const { clock, limits, turn, queueLogDeps } = this.#deps
-    const queues = states.map((state, queueId) => new QueueLog(topicId, queueId, state, queueLogDeps))
+    const queues = states.map((state, queueId) => new QueueLog(topicId, queueId, state, queueLogDeps, mayHaveHoles(name, config)))
     const producers = new Producers(topicId, { clock, limits, turn, total: this.#producerTotal })
     const topic = new Topic(name, topicId, config, queues, producers)
     this.topics.set(name, topic)
+    this.#topicsById.set(topicId, topic)
     return topic
   }
 
@@ -178,6 +218,24 @@ export class Registry {
     return config
   }
 
+  /** Deletes a group, its members and its progress everywhere. Throws GROUP_NOT_FOUND. */
+  deleteGroup(name: string): void {
+    this.group(name)
+    const { turn } = this.#deps
+    const reason = new PocketError('GROUP_NOT_FOUND', `group '${name}' was deleted`)
+    this.groups.delete(name)
+    turn.write(groupKey(name), null)
+    for (const topic of this.topics.values()) {
+      for (const member of topic.broadcastMembers) if (member.request.group === name) member.revoke(reason)
+      const subscription = topic.subscriptions.get(name)
+      if (subscription === undefined) continue
+      topic.subscriptions.delete(name)
+      subscription.revokeAll(reason)
+      this.#deps.subscriptionDeleted(subscription)
+      for (const { log } of subscription.queues) turn.write(progressKey(log.topicId, log.queueId, name), null)
+    }
+  }
+
   /** A group's place on a topic, made where it has none: each queue starts at the cursor given. */
   subscriptionOrNew(group: string, topic: Topic, cursors: readonly number[]): GroupSubscription {
     const known = topic.subscriptions.get(group)
@@ -189,9 +247,9 @@ export class Registry {
   }
 
   #addSubscription(group: string, topic: Topic, cursors: readonly number[]): GroupSubscription {
-    const deps = this.#deps.groupQueueDeps(group, topic.name, () => subscription)
+    const deps = this.#deps.groupQueueDeps(group, topic, () => subscription)
     const queues = topic.queues.map((log, queueId) => new GroupQueue(log, topic.isFifo, cursors[queueId] as number, deps))
-    const subscription = new GroupSubscription(group, topic.name, queues, this.#deps.subscriptionDeps)
+    const subscription = new GroupSubscription(group, topic.name, queues, this.#deps.subscriptionDeps(group, topic))
     topic.subscriptions.set(group, subscription)
     return subscription
   }

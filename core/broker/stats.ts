@@ -9,6 +9,9 @@ export const messageSizeBounds: readonly number[] = [
   1_024, 4_096, 524_288, 1_048_576, 2_097_152, 4_194_304,
 ]
 
+/** Bounds of how late delayed messages are. */
+export const latenessBoundsMs: readonly number[] = [1, 2, 5, 10, 20, 50, 100, 250, 1_000, 5_000, 60_000]
+
 /** Counts values in buckets; the unit is its owner's. `observe` is a few comparisons. */
 export class Histogram {
   /** Ascending; a value belongs to the first bound that it does not exceed. */
@@ -60,6 +63,8 @@ export class BrokerCounters {
   /** Leases that ended with messages neither acked nor given back. */
   expiredLeases = 0
   deadLetters = 0
+  /** Messages that a group or a reader passed over, as their time to live was over before they were consumed. */
+  expiredUnreadMessages = 0
   /** Announced gaps. */
   gaps = 0
   /** Stored records that failed their checksum, found at opening or while reading. */
@@ -77,9 +82,32 @@ export class BrokerCounters {
   /** Reads of the store for readers that are behind memory, and what they brought. */
   storeReads = 0
   storeReadBytes = 0
+  /** Messages that were to be delivered later. */
+  delayedMessages = 0
+  /** Of those, the ones that were due and went into their queues. */
+  firedMessages = 0
+  recalledMessages = 0
+  /** From when a delayed message was due until it was durable in its queue, in milliseconds of the wall clock. */
+  readonly delayLatenessMs = new Histogram(latenessBoundsMs)
+  /** Half messages stored; those of commits are among `messagesIn` too. */
+  preparedMessages = 0
+  committedTransactions = 0
+  /** By their producer. */
+  rolledBackTransactions = 0
+  /** Rolled back by the broker, as nobody said what became of them. */
+  unresolvedTransactions = 0
+  /** Checks that were handed to a producer. */
+  transactionChecks = 0
+  /** Runs of messages that were noted in traces. */
+  traceRuns = 0
   /** Records and messages that retention deleted. */
   expiredRecords = 0
   expiredMessages = 0
+  /** Messages that compaction removed. */
+  compactedMessages = 0
+  /** Dead letters that were put back, and deleted, on request. */
+  resentDeadLetters = 0
+  purgedDeadLetters = 0
 }
 
 /** One topic, as it stands. The counters start at zero when the broker opens. */
@@ -109,7 +137,9 @@ export interface GroupStats {
   readonly inFlightCount: number
   /** Waiting for their retry time. */
   readonly retryCount: number
-  /** Stored and not consumed: ready, in flight, waiting and locked. */
+  /** Kept in a FIFO topic, as their attempts are over. */
+  readonly heldCount: number
+  /** Stored and not consumed: ready, in flight, waiting, held and locked. */
   readonly backlog: number
   /** When the oldest message that is not consumed was stored; undefined where there is none or it is not known. */
   readonly oldestStoredMs: number | undefined
@@ -130,6 +160,8 @@ export interface BrokerStats {
   readonly backlog: number
   /** Pulls that wait for a message. */
   readonly waitingPullCount: number
+  /** Transactions that are not ended. */
+  readonly openTransactionCount: number
   readonly tailCacheBytes: number
   readonly storeUsedBytes: number
   /** Infinity where the platform does not tell. */

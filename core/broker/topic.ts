@@ -12,7 +12,8 @@ import type { BroadcastMember, Pull, Reader } from './reader.ts'
 export class Topic {
   readonly name: string
   readonly topicId: number
-  readonly config: TopicConfig
+  /** Replaced when it is changed. */
+  config: TopicConfig
   /** Whether it is the broker's own: clients read it and don't publish to it. */
   readonly isSystem: boolean
   readonly queues: readonly QueueLog[]
@@ -24,6 +25,8 @@ export class Topic {
   /** Stored since the broker opened. */
   messagesIn = 0
   bytesIn = 0
+  /** Delayed messages that wait. */
+  delayedCount = 0
   /** Delivered to BROADCASTING members that have left since. */
   messagesOutBefore = 0
   bytesOutBefore = 0
@@ -42,6 +45,19 @@ export class Topic {
 
   get isFifo(): boolean {
     return this.config.messageType === 'FIFO'
+  }
+
+  get isPriority(): boolean {
+    return this.config.messageType === 'PRIORITY'
+  }
+
+  get isCompact(): boolean {
+    return this.config.cleanupPolicy === 'COMPACT'
+  }
+
+  /** Whether what a message says decides on its queue. */
+  get isRouted(): boolean {
+    return this.config.messageType !== 'NORMAL' || this.isCompact
   }
 
   get messagesOut(): number {
@@ -64,7 +80,7 @@ export class Topic {
   }
 
   get messageCount(): number {
-    return this.queues.reduce((sum, log) => sum + log.maxOffset - log.minOffset, 0)
+    return this.queues.reduce((sum, log) => sum + log.messageCount, 0)
   }
 
   /** The queue for the next batch without message groups. */
@@ -73,9 +89,13 @@ export class Topic {
     return this.queues[this.#roundRobin] as QueueLog
   }
 
-  /** The queue of a message group: always the same, by the hash of its name. */
-  queueOfGroup(groupHash: number): QueueLog {
-    return this.queues[groupHash % this.queues.length] as QueueLog
+  /** The queue of a message group, or of a key: always the same, by the hash of its name. */
+  queueOfHash(hash: number): QueueLog {
+    return this.queues[hash % this.queues.length] as QueueLog
+  }
+
+  queueOfPriority(priority: number): QueueLog {
+    return this.queues[Math.min(priority, this.queues.length - 1)] as QueueLog
   }
 
   *readers(): Generator<Reader> {

@@ -1,54 +1,33 @@
-// Topics, groups and stored messages from outside: each call is one request of the wire, or one a page.
+// What operators ask of a relay: each call is one request of the wire, or one a page.
 
 import { PocketError } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
-import { checkGroupName, checkKey, checkTopicName } from '../model/names.ts'
+import { parseMessageId, parseRecallHandle } from '../model/message.ts'
+import { checkGroupName, checkKey, checkTopicName, deadLetterTopicOf } from '../model/names.ts'
+import type { StartPolicy } from '../model/position.ts'
 import type { FrameFields } from '../protocol/frames.ts'
-import { parseMessageId } from '../model/message.ts'
-import { producerIdToText, RecordBatch } from '../record/record-batch.ts'
-import type { ClientSession } from '../session/client-session.ts'
-import type { AnswerName, CallFields, CallName, CallOutcome } from '../session/requests.ts'
-import type {
-  Admin, From, GroupDetail, GroupSettings, Message, TopicDetail, TopicInfo, TopicSettings,
-} from './api.ts'
+import { producerIdToBytes, producerIdToText } from '../record/record-batch.ts'
+import type { CallFields } from '../session/requests.ts'
+import { groupDetailOf, groupOptionsOf, topicDetailOf, topicInfoOf, topicOptionsOf } from './admin-settings.ts'
+import type { Admin, DelayedInfo, From, GroupInfo, ListedTopic, Message, TransactionInfo } from './api.ts'
+import type { CallRelay } from './call.ts'
 import { bytes } from './codec.ts'
-import { Delivery } from './delivery.ts'
-import { durationToMs } from './duration.ts'
-import { ReceivedMessage } from './message.ts'
-import { startPolicyOf } from './start-policy.ts'
+import type { MessageSource, Replies } from './message.ts'
+import { checkCount, startPolicyOf } from './start-policy.ts'
+import { messagesOf } from './stored-messages.ts'
 
 const pageCount = 500
 const findCountDefault = 64
+const transactionCountDefault = 1_000
+const pullBytesMax = 1024 * 1024
 
 export interface AdminDeps {
-  readonly session: ClientSession
-  readonly requestTimeoutMs: number
+  readonly call: CallRelay
+  readonly replies: Replies
 }
 
-export function createAdmin({ session, requestTimeoutMs }: AdminDeps): Admin {
-  const call = <N extends CallName, A extends AnswerName>(
-    name: N, fields: CallFields<N>, answer: A, isRepeatable = true,
-  ): Promise<Exclude<CallOutcome<A>, PocketError>> =>
-    new Promise((resolve, reject) => {
-      session.call({ name, fields, answer, timeoutMs: requestTimeoutMs, isRepeatable }, (outcome) => {
-        if (outcome instanceof PocketError) reject(outcome)
-        else resolve(outcome as Exclude<CallOutcome<A>, PocketError>)
-      })
-    })
-
-  const find = async (fields: Partial<CallFields<'QUERY'>>): Promise<Message<Uint8Array>[]> => {
-    const query = {
-      topic: '',
-      messageId: undefined,
-      key: undefined,
-      fromMs: 0,
-      toMs: Number.MAX_SAFE_INTEGER,
-      messageCountMax: findCountDefault,
-      ...fields,
-    }
-    return (await call('QUERY', query, 'MESSAGES')).messages.map(foundMessage)
-  }
-
+/** Every request that may be sent a second time is, where the connection breaks; the others say so by their last argument. */
+export function createAdmin({ call, replies }: AdminDeps): Admin {
   return {
     async createTopic(topic, settings = {}) {
       checkTopicName(topic)
@@ -56,14 +35,21 @@ export function createAdmin({ session, requestTimeoutMs }: AdminDeps): Admin {
     },
 
     async listTopics({ containing = '' } = {}) {
-      const topics: (TopicInfo & { readonly messageCount: number })[] = []
+      const topics: ListedTopic[] = []
       for (let after = '', more = true; more;) {
         const page = await call('LIST_TOPICS', { after, containing, countMax: pageCount }, 'TOPICS')
-        for (const { topic, config, messageCount } of page.topics) topics.push({ topic, ...config, messageCount })
+        for (const { messageCount, delayedCount, ...summary } of page.topics) {
+          topics.push({ ...topicInfoOf(summary), messageCount, delayedCount })
+        }
         more = page.more && page.topics.length > 0
         after = page.topics.at(-1)?.topic ?? after
       }
       return topics
+    },
+
+    async configureTopic(topic, settings) {
+      checkTopicName(topic)
+      return topicDetailOf(await call('CONFIGURE_TOPIC', { topic, options: topicOptionsOf(settings) }, 'TOPIC'))
     },
 
     async describeTopic(topic) {
@@ -83,10 +69,10 @@ export function createAdmin({ session, requestTimeoutMs }: AdminDeps): Admin {
     },
 
     async listGroups({ containing = '' } = {}) {
-      const groups: { readonly group: string; readonly memberCount: number; readonly backlog: number }[] = []
+      const groups: GroupInfo[] = []
       for (let after = '', more = true; more;) {
         const page = await call('LIST_GROUPS', { after, containing, countMax: pageCount }, 'GROUPS')
-        groups.push(...page.groups)
+        groups.push(...page.groups.map(({ isPaused: paused, ...summary }) => ({ ...summary, paused })))
         more = page.more && page.groups.length > 0
         after = page.groups.at(-1)?.group ?? after
       }
@@ -96,6 +82,18 @@ export function createAdmin({ session, requestTimeoutMs }: AdminDeps): Admin {
     async describeGroup(group) {
       checkGroupName(group)
       return groupDetailOf(await call('DESCRIBE_GROUP', { group }, 'GROUP'))
+    },
+
+    async deleteGroup(group) {
+      checkGroupName(group)
+      await call('DELETE_GROUP', { group }, 'DONE', false)
+    },
+
+    async settleHeld(group, topic, how) {
+      checkGroupName(group)
+      checkTopicName(topic)
+      // A second time it would settle what is held since.
+      return groupDetailOf(await call('SETTLE_HELD', { group, topic, how }, 'GROUP', false))
     },
 
     async resetGroup(group, topic, { to, queueId }) {
@@ -111,8 +109,7 @@ export function createAdmin({ session, requestTimeoutMs }: AdminDeps): Admin {
       try {
         return (await find({ messageId }))[0]
       } catch (error) {
-        if (error instanceof PocketError && error.code === 'MESSAGE_NOT_FOUND') return undefined
-        throw error
+        return unless('MESSAGE_NOT_FOUND', error, undefined)
       }
     },
 
@@ -126,6 +123,118 @@ export function createAdmin({ session, requestTimeoutMs }: AdminDeps): Admin {
       checkTopicName(topic)
       return find({ topic, ...timeRangeOf(from, to), messageCountMax: countOf(max) })
     },
+
+    async deadLetters(group, { max = findCountDefault } = {}) {
+      checkGroupName(group)
+      checkCount('max', max)
+      const topic = deadLetterTopicOf(group)
+      try {
+        const { queues } = await call('DESCRIBE_TOPIC', { topic }, 'TOPIC')
+        const letters = await Promise.all(queues.map(({ queueId }) => read(topic, queueId, max)))
+        return letters.flat().sort((left, right) => left.storedMs - right.storedMs).slice(0, max)
+      } catch (error) {
+        return unless('TOPIC_NOT_FOUND', error, [])
+      }
+    },
+
+    resendDeadLetters: (group, { messageIds } = {}) => moveDeadLetters('RESEND_DEAD_LETTERS', group, messageIds),
+
+    purgeDeadLetters: (group, { messageIds } = {}) => moveDeadLetters('PURGE_DEAD_LETTERS', group, messageIds),
+
+    async listDelayed({ topic = '', after = '', max = findCountDefault } = {}) {
+      if (topic !== '') checkTopicName(topic)
+      if (after !== '') parseRecallHandle(after)
+      checkCount('max', max)
+      const delayed: DelayedInfo[] = []
+      for (let more = true; more && delayed.length < max;) {
+        const countMax = Math.min(pageCount, max - delayed.length)
+        const page = await call('LIST_DELAYED', { topic, after: delayed.at(-1)?.recallHandle ?? after, countMax }, 'DELAYED')
+        for (const { record, ...info } of page.messages) {
+          const [message] = messagesOf(sourceOf(info.topic), 0, record)
+          if (message !== undefined) delayed.push({ ...info, message })
+        }
+        more = page.more && page.messages.length > 0
+      }
+      return delayed
+    },
+
+    async recall(topic, recallHandle) {
+      checkTopicName(topic)
+      parseRecallHandle(recallHandle)
+      // A second time it would be MESSAGE_NOT_FOUND.
+      await call('RECALL', { topic, recallHandle }, 'RECALLED', false)
+    },
+
+    async listTransactions({ producerGroup = '', max = transactionCountDefault } = {}) {
+      if (producerGroup !== '') checkGroupName(producerGroup)
+      checkCount('max', max)
+      const transactions: TransactionInfo[] = []
+      for (let more = true; more && transactions.length < max;) {
+        const last = transactions.at(-1)
+        const after = last === undefined ? undefined : producerIdToBytes(last.transactionId)
+        const countMax = Math.min(pageCount, max - transactions.length)
+        const page = await call('LIST_TRANSACTIONS', { producerGroup, after, countMax }, 'TRANSACTIONS')
+        for (const { transactionId, ...info } of page.transactions) {
+          transactions.push({ ...info, transactionId: producerIdToText(transactionId) })
+        }
+        more = page.more && page.transactions.length > 0
+      }
+      return transactions
+    },
+
+    async trace(what) {
+      if ('messageId' in what) {
+        parseMessageId(what.messageId)
+        return (await call('QUERY_TRACE', queryOf({ messageId: what.messageId }), 'TRACE')).timelines
+      }
+      const { topic, key, from, to, max = findCountDefault } = what
+      checkTopicName(topic)
+      checkKey(key)
+      const query = queryOf({ topic, key, ...timeRangeOf(from, to), messageCountMax: countOf(max) })
+      return (await call('QUERY_TRACE', query, 'TRACE')).timelines
+    },
+  }
+
+  function sourceOf(topic: string): MessageSource<Uint8Array> {
+    return { topic, codec: bytes, custody: undefined, replies }
+  }
+
+  async function find(query: Partial<CallFields<'QUERY'>>): Promise<Message<Uint8Array>[]> {
+    const { messages } = await call('QUERY', queryOf(query), 'MESSAGES')
+    return messages.flatMap(({ topic, queueId, record }) => messagesOf(sourceOf(topic), queueId, record))
+  }
+
+  /** The first messages of a queue, as far as it goes now. */
+  async function read(topic: string, queueId: number, max: number): Promise<Message<Uint8Array>[]> {
+    const found: Message<Uint8Array>[] = []
+    let start: StartPolicy = { kind: 'earliest' }
+    for (let endOffset = Infinity, offset = 0; found.length < max && offset < endOffset;) {
+      const messageCountMax = Math.min(pageCount, max - found.length)
+      const pulled: FrameFields<'PULLED'> = await call('PULL', {
+        topic, queueId, start, filterKind: 'TAG', filter: '*', messageCountMax, byteCountMax: pullBytesMax, waitMs: 0,
+      }, 'PULLED')
+      for (const record of pulled.records) found.push(...messagesOf(sourceOf(topic), queueId, record))
+      endOffset = Math.min(endOffset, pulled.maxOffset)
+      start = { kind: 'position', position: pulled.next }
+      offset = pulled.next.offset
+    }
+    return found
+  }
+
+  async function moveDeadLetters(
+    name: 'RESEND_DEAD_LETTERS' | 'PURGE_DEAD_LETTERS', group: string, messageIds: readonly string[] | undefined,
+  ): Promise<number> {
+    checkGroupName(group)
+    for (const messageId of messageIds ?? []) parseMessageId(messageId)
+    let count = 0
+    for (const some of messageIds === undefined ? [[]] : chunksOf(messageIds, fixedLimits.deadLetterCountMax)) {
+      for (let more = true; more;) {
+        const moved = await call(name, { group, messageIds: some }, 'DEAD_LETTERS', false)
+        count += moved.messageCount
+        more = moved.more && moved.messageCount > 0
+      }
+    }
+    return count
   }
 
   /** An offset means one queue, and belongs to the epoch that its log has now. */
@@ -139,39 +248,28 @@ export function createAdmin({ session, requestTimeoutMs }: AdminDeps): Admin {
   }
 }
 
-function topicOptionsOf(settings: TopicSettings): CallFields<'CREATE_TOPIC'>['options'] {
-  const { queueCount, messageType, retention, retentionBytes } = settings
-  const retentionMs = retention === undefined ? undefined : durationToMs(retention, 'retention')
-  return { queueCount, messageType, retentionMs, retentionBytes }
-}
-
-function groupOptionsOf({ maxAttempts, retrySchedule }: GroupSettings): CallFields<'CONFIGURE_GROUP'>['options'] {
+function queryOf(query: Partial<CallFields<'QUERY'>>): CallFields<'QUERY'> {
   return {
-    attemptCountMax: maxAttempts,
-    retryScheduleMs: retrySchedule?.map((delay) => durationToMs(delay, 'a delay of retrySchedule')),
+    topic: '',
+    messageId: undefined,
+    key: undefined,
+    fromMs: 0,
+    toMs: Number.MAX_SAFE_INTEGER,
+    messageCountMax: findCountDefault,
+    ...query,
   }
 }
 
-function topicDetailOf({ topic, config, queues, groups }: FrameFields<'TOPIC'>): TopicDetail {
-  return { topic, ...config, queues, groups }
+/** What is not there is no failure here; every other one is. */
+function unless<T>(code: 'MESSAGE_NOT_FOUND' | 'TOPIC_NOT_FOUND', error: unknown, otherwise: T): T {
+  if (error instanceof PocketError && error.code === code) return otherwise
+  throw error
 }
 
-function groupDetailOf({ group, config, members, queues }: FrameFields<'GROUP'>): GroupDetail {
-  const { attemptCountMax, retryScheduleMs } = config
-  return {
-    group,
-    maxAttempts: attemptCountMax,
-    retryScheduleMs,
-    members: members.map((member) => ({ ...member, memberId: producerIdToText(member.memberId) })),
-    queues,
-  }
-}
-
-function foundMessage({ topic, queueId, record }: FrameFields<'MESSAGES'>['messages'][number]): Message<Uint8Array> {
-  const batch = RecordBatch.view(record)
-  const next = { epoch: batch.epoch, offset: batch.lastOffset + 1 }
-  const frame = { subscriptionId: 0, queueId, leaseId: 0, attempt: 0, leaseMs: 0, next, record }
-  return new ReceivedMessage({ topic, codec: bytes, custody: undefined }, new Delivery(frame, batch, 0), 0)
+function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  const chunks: T[][] = []
+  for (let start = 0; start < items.length; start += size) chunks.push(items.slice(start, start + size))
+  return chunks
 }
 
 function timeRangeOf(from: Date | undefined, to: Date | undefined): { readonly fromMs: number; readonly toMs: number } {

@@ -3,6 +3,7 @@
 import { textToBytes } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
+import { checkTopicName } from '../model/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import { type Log, silentLog } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
@@ -10,12 +11,20 @@ import type { Dialler } from '../ports/transport.ts'
 import { ClientSession, type SessionState } from '../session/client-session.ts'
 import { onAbort } from './abort.ts'
 import { createAdmin } from './admin.ts'
-import type { Admin, Client, ClientEvents, ClientOptions, Codec, LinkState, Topic } from './api.ts'
+import type {
+  Admin, Client, ClientEvents, ClientOptions, Codec, Follower, FollowOptions, LinkState, Topic, TransactionOptions,
+  TransactionProducer,
+} from './api.ts'
+import { createCall } from './call.ts'
 import { json } from './codec.ts'
 import { durationToMs } from './duration.ts'
 import { EventEmitter } from './event-emitter.ts'
+import { LogFollower } from './follower.ts'
 import { PublishWindow } from './publish-window.ts'
-import { type Closeable, TopicHandle, type TopicHandleDeps } from './topic.ts'
+import { RequestReply } from './request-reply.ts'
+import { checkPositions } from './start-policy.ts'
+import { type Closeable, closeableOf, TopicHandle, type TopicHandleDeps } from './topic.ts'
+import { GroupProducer } from './transaction-producer.ts'
 
 /** What a client needs of its platform. */
 export interface ClientDeps {
@@ -43,6 +52,8 @@ class SessionClient implements Client {
   readonly #requestTimeoutMs: number
   readonly #topicDeps: TopicHandleDeps
   readonly #producers = new Set<Closeable>()
+  /** Producer groups that have a producer here. */
+  readonly #producerGroups = new Set<string>()
   readonly #consumers = new Set<Closeable>()
   #settleConnected: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
   #stopListening: (() => void) | undefined
@@ -68,15 +79,21 @@ class SessionClient implements Client {
       changed: (state, error) => this.#changed(state, error),
     })
     this.#session = session
-    this.admin = createAdmin({ session, requestTimeoutMs: this.#requestTimeoutMs })
+    const requestTimeoutMs = this.#requestTimeoutMs
+    const report = (error: PocketError) => this.#events.fail(error)
+    const call = createCall(session, requestTimeoutMs)
+    const replies = new RequestReply({ session, clock, random, requestTimeoutMs, report })
+    this.admin = createAdmin({ call, replies })
     this.#topicDeps = {
       session,
       clock,
       random,
       window: new PublishWindow(() => session.limits.publishBytesInFlightMax),
-      requestTimeoutMs: this.#requestTimeoutMs,
+      requestTimeoutMs,
+      call,
+      replies,
       gap: (event) => this.#events.emit('gap', event),
-      report: (error) => this.#events.fail(error),
+      report,
       checkOpen: (use) => {
         const isOver = use === 'send' ? this.#isSendingOver : this.#closing !== undefined
         if (isOver || session.state === 'closed') throw new PocketError('CLOSED', 'the client is closed')
@@ -94,6 +111,30 @@ class SessionClient implements Client {
 
   topic<T = unknown>(name: string, { codec = json<T>() }: { readonly codec?: Codec<T> } = {}): Topic<T> {
     return new TopicHandle(this.#topicDeps, name, codec)
+  }
+
+  transactions(options: TransactionOptions): TransactionProducer {
+    this.#topicDeps.checkOpen('send')
+    const { producerGroup } = options
+    if (this.#producerGroups.has(producerGroup)) {
+      throw new PocketError('BAD_ARGUMENT', `this client has a producer of transactions for '${producerGroup}' already`)
+    }
+    const producer = new GroupProducer({
+      ...this.#topicDeps,
+      closed: (closed) => {
+        if (!this.#producers.delete(closed)) return
+        this.#producerGroups.delete(producerGroup)
+      },
+    }, options)
+    this.#producers.add(producer)
+    this.#producerGroups.add(producerGroup)
+    return producer
+  }
+
+  follow({ topics, positions = new Map(), withProgress = false, signal }: FollowOptions): Follower {
+    checkFollow(topics, positions)
+    return closeableOf(this.#topicDeps, signal, (closed) =>
+      new LogFollower({ ...this.#topicDeps, closed }, { topics: [...new Set(topics)], positions, withProgress }))
   }
 
   on<E extends keyof ClientEvents>(event: E, listener: (event: ClientEvents[E]) => void): () => void {
@@ -126,6 +167,24 @@ class SessionClient implements Client {
     await Promise.all([...this.#producers].map((producer) => producer.close()))
     cancelTimer()
     this.#session.close()
+  }
+}
+
+/** Throws BAD_NAME or BAD_ARGUMENT. */
+function checkFollow(topics: FollowOptions['topics'], positions: NonNullable<FollowOptions['positions']>): void {
+  const { followTopicCountMax, progressCountMax } = fixedLimits
+  if (topics.length < 1 || topics.length > followTopicCountMax) {
+    throw new PocketError('BAD_ARGUMENT', `${topics.length} topics to follow; 1 to ${followTopicCountMax} are allowed`)
+  }
+  for (const topic of topics) checkTopicName(topic)
+  let positionCount = 0
+  for (const [topic, queues] of positions) {
+    checkTopicName(topic)
+    checkPositions(queues)
+    positionCount += queues.size
+  }
+  if (positionCount > progressCountMax) {
+    throw new PocketError('BAD_ARGUMENT', `${positionCount} positions; at most ${progressCountMax} are allowed`)
   }
 }
 

@@ -50,6 +50,16 @@ export class LeaseCustody implements Custody {
     this.#keeper.hold(delivery)
   }
 
+  /** Messages are about to be handed out: finds leases that have ended unnoticed. */
+  look(): void {
+    this.#keeper.look()
+  }
+
+  /** What was delivered of a queue is void. */
+  reset(queueId: number): void {
+    this.#keeper.reset(queueId)
+  }
+
   /** It is not held any more, and nothing is said to the relay. */
   forget(delivery: Delivery): void {
     this.#keeper.drop(delivery)

@@ -9,6 +9,8 @@ import type { Settlements } from './settlements.ts'
 const quietMsMax = 15 * 60_000
 /** An extension is asked for when this share of the lease is left. */
 const extendAtShare = 2 / 3
+/** A wall clock that runs ahead of the monotonic one by so much says that the machine was asleep. */
+const asleepMsMin = 5_000
 
 export interface LeaseKeeperDeps {
   readonly clock: Clock
@@ -29,9 +31,12 @@ export class LeaseKeeper {
   #isOpen = false
   #armedAtMs = Infinity
   #cancelTimer: CancelTimer | undefined
+  /** By how much the wall clock is ahead of the monotonic one. */
+  #wallAheadMs: number
 
   constructor(deps: LeaseKeeperDeps) {
     this.#deps = deps
+    this.#wallAheadMs = this.#wallAhead()
   }
 
   hold(delivery: Delivery): void {
@@ -42,6 +47,30 @@ export class LeaseKeeper {
   /** Nothing of it is held any more. A timer for it stays, as there is soon another to use it. */
   drop(delivery: Delivery): void {
     this.#held.delete(delivery)
+  }
+
+  /**
+   * Messages are about to be handed out. A process that was stopped, or a machine that was asleep, may get here before
+   * its timers: what has ended meanwhile is found now. A monotonic clock may have slept too.
+   */
+  look(): void {
+    const wallAheadMs = this.#wallAhead()
+    const asleepMs = wallAheadMs - this.#wallAheadMs
+    this.#wallAheadMs = wallAheadMs
+    if (asleepMs >= asleepMsMin) {
+      for (const delivery of this.#held) delivery.deadlineMs -= asleepMs
+      this.#tick()
+    } else if (this.#deps.clock.monotonic() >= this.#armedAtMs) this.#tick()
+  }
+
+  #wallAhead(): number {
+    const { clock } = this.#deps
+    return clock.now() - clock.monotonic()
+  }
+
+  /** What was delivered of a queue is void. */
+  reset(queueId: number): void {
+    for (const delivery of [...this.#held]) if (delivery.queueId === queueId) this.lose(delivery)
   }
 
   /** A message of it asked for a lease of its own length. */

@@ -13,6 +13,8 @@ export interface MessageRunnerDeps<T> {
   readonly clock: Clock
   readonly handle: (message: ReceivedMessage<T>) => void | Promise<void>
   readonly concurrency: number
+  /** Told now and then between messages: time may have passed. */
+  readonly looked: () => void
   /** The next message, if there is one and it may be handed out. */
   readonly next: () => ReceivedMessage<T> | undefined
   /** The handler threw; the message is settled already. */
@@ -53,8 +55,9 @@ export class MessageRunner<T> {
   }
 
   #run(): void {
-    const { clock, concurrency, next } = this.#deps
+    const { clock, concurrency, next, looked } = this.#deps
     if (this.#activeCount >= concurrency) return
+    looked()
     let message = next()
     if (message === undefined) return
     const startMs = clock.monotonic()
@@ -71,6 +74,7 @@ export class MessageRunner<T> {
         unwatchedCount = nowMs - lookedMs < 1 ? Math.min(unwatchedCount * 2, unwatchedCountMax) : 1
         lookedMs = nowMs
         sinceLook = 0
+        looked()
       }
       message = next()
     }

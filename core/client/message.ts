@@ -2,7 +2,7 @@
 
 import { PocketError } from '../errors.ts'
 import { MessageView } from '../record/message-view.ts'
-import type { Codec, Duration, Message } from './api.ts'
+import type { Codec, Duration, Message, ReplyOptions } from './api.ts'
 import type { Delivery } from './delivery.ts'
 import { durationToMs } from './duration.ts'
 
@@ -12,6 +12,16 @@ export interface MessageSource<T> {
   readonly codec: Codec<T>
   /** Undefined where messages come without a lease. */
   readonly custody: Custody | undefined
+  readonly replies: Replies
+  /** Told, where messages come without a lease, that the application is done with one. */
+  readonly consumed?: ((message: ReceivedMessage<T>) => void) | undefined
+}
+
+/** Brings replies to those who asked. */
+export interface Replies {
+  reply(
+    properties: ReadonlyMap<string, string>, codec: Codec<unknown>, value: unknown, options: ReplyOptions | undefined,
+  ): Promise<void>
 }
 
 /** What can be done with a leased message: by index in its delivery. */
@@ -73,7 +83,10 @@ export class ReceivedMessage<T> extends MessageView implements Message<T> {
 
   ack(): Promise<void> {
     const { custody } = this.#source
-    if (custody === undefined) return Promise.resolve()
+    if (custody === undefined) {
+      this.handled()
+      return Promise.resolve()
+    }
     if (this.#state === open) {
       this.#state = acked
       this.#settling = custody.ackHeard(this.#delivery, this.#index)
@@ -106,24 +119,37 @@ export class ReceivedMessage<T> extends MessageView implements Message<T> {
     }
   }
 
+  reply(value: unknown, options?: ReplyOptions): Promise<void> {
+    const { replies, codec } = this.#source
+    return replies.reply(this.properties, options?.codec ?? codec as Codec<unknown>, value, options)
+  }
+
   /** The handler returned: acks what it has not settled itself, without a promise. */
   handled(): void {
     if (this.#state !== open) return
     this.#state = acked
-    this.#source.custody?.ack(this.#delivery, this.#index)
+    const { custody, consumed } = this.#source
+    custody?.ack(this.#delivery, this.#index)
+    consumed?.(this)
   }
 
   /** The handler threw: retries what it has not settled itself. A failure of that is reported. */
   failed(): void {
     if (this.#state !== open) return
     this.#state = retried
-    void this.#source.custody?.retry(this.#delivery, this.#index, undefined)
+    const { custody, consumed } = this.#source
+    void custody?.retry(this.#delivery, this.#index, undefined)
+    consumed?.(this)
   }
 
   toJSON(): object {
     const { messageId, topic, queueId, offset, tag, keys, messageGroup, bornMs, storedMs, attempt, value } = this
+    const { deliverMs, priority, ttlMs } = this
     const properties = Object.fromEntries(this.properties)
-    return { messageId, topic, queueId, offset, tag, keys, messageGroup, properties, bornMs, storedMs, attempt, value }
+    return {
+      messageId, topic, queueId, offset, tag, keys, messageGroup, properties,
+      bornMs, storedMs, deliverMs, priority, ttlMs, attempt, value,
+    }
   }
 }
 

@@ -58,9 +58,20 @@ export class PrefetchBuffer {
     return this.#current
   }
 
-  add(item: Delivery | Notice): void {
-    if (item instanceof Delivery) this.#heldBytes += item.record.bytes.length
+  /** Of a delivery, the first `knownCount` messages are not handed out. */
+  add(item: Delivery | Notice, knownCount = 0): void {
     this.#waiting.push(item)
+    if (!(item instanceof Delivery)) return
+    this.#heldBytes += item.record.bytes.length
+    item.takenCount = knownCount
+    this.#free(knownCount)
+  }
+
+  /** Nothing of it is wanted: it makes room at once. */
+  pass(delivery: Delivery): void {
+    this.#heldBytes += delivery.record.bytes.length
+    this.#forget(delivery)
+    this.#grantSome()
   }
 
   /** The delivery to take the next message from, at its `takenCount`; undefined where there is none. */
@@ -98,6 +109,21 @@ export class PrefetchBuffer {
     this.#free(untakenCount)
   }
 
+  /** Nothing of a queue is handed out or noticed any more, as if it had not come. */
+  drop(queueId: number): void {
+    const kept: (Delivery | Notice)[] = []
+    for (const item of [this.#current, ...this.#waiting.slice(this.#head)]) {
+      if (item === undefined) continue
+      if (item.queueId !== queueId) {
+        if (item !== this.#current) kept.push(item)
+      } else if (item instanceof Delivery) this.#forget(item)
+    }
+    if (this.#current?.queueId === queueId) this.#current = undefined
+    this.#waiting = kept
+    this.#head = 0
+    this.#grantSome()
+  }
+
   /** What the relay may be granted on a new connection, where credit begins at nothing. */
   restart(): PrefetchWindow {
     this.#freedCount = 0
@@ -127,18 +153,27 @@ export class PrefetchBuffer {
   }
 
   #finish(delivery: Delivery): void {
+    this.#forget(delivery)
+    this.#deps.finished(delivery)
+    this.#grantSome()
+  }
+
+  /** Its bytes, and what was not taken of it, make room. */
+  #forget(delivery: Delivery): void {
     const size = delivery.record.bytes.length
     this.#heldBytes -= size
     this.#freedBytes += size
-    // Not before: an application that is stuck would only be sent them again.
-    this.#freedCount += delivery.releasedCount
-    this.#deps.finished(delivery)
-    if (this.#freedBytes >= this.#byteStep || this.#freedCount >= this.#countStep) this.#grant()
+    // Those given back not before: an application that is stuck would only be sent them again.
+    this.#freedCount += delivery.untakenCount + delivery.releasedCount
   }
 
   #free(messageCount: number): void {
     this.#freedCount += messageCount
     if (this.#freedCount >= this.#countStep) this.#grant()
+  }
+
+  #grantSome(): void {
+    if (this.#freedBytes >= this.#byteStep || this.#freedCount >= this.#countStep) this.#grant()
   }
 
   #grant(): void {

@@ -13,16 +13,18 @@ import { fixedLimits } from '../limits.ts'
 import type { MessageHeaders, ProducerId } from '../model/message.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
+import type { FrameFields } from '../protocol/frames.ts'
 import { checkMessage, encodeMessage } from '../record/message-codec.ts'
 import { producerIdToBytes, producerIdToText } from '../record/record-batch.ts'
 import { backoffDelayMs } from '../session/backoff.ts'
 import type { ClientSession, SessionParticipant, TurnParticipant } from '../session/client-session.ts'
 import type { AnswerFrame } from '../session/requests.ts'
-import { abortError, onAbort, throwIfAborted } from './abort.ts'
+import { abortError, onAbort } from './abort.ts'
 import type { Codec, SendOptions, SendReceipt } from './api.ts'
+import { Places } from './places.ts'
 import { type BatchOwner, PublishBatch, type RejectSend, type ResolveSend } from './publish-batch.ts'
 import type { PublishWindow, WindowUser } from './publish-window.ts'
-import { asSendError, checkTexts, propertiesOf } from './send-options.ts'
+import { asSendError, encodeBody, SendHeaders } from './send-options.ts'
 
 /** A batch is closed when it has about so much: the relay's records are as large. */
 const batchBytesAim = 256 * 1024
@@ -36,6 +38,14 @@ const internalErrorsMax = 5
 /** Fields of a PUBLISH beside the messages. */
 const publishFieldsBytesMax = 1024
 
+/**
+ * What a topic or the relay may refuse, and the whole batch with it: messages of different kinds share none. Bits of a
+ * kind.
+ */
+const kindMessageGroup = 1
+const kindPriority = 2
+const kindScheduled = 4
+
 export interface ProducerDeps {
   readonly session: ClientSession
   readonly clock: Clock
@@ -43,7 +53,7 @@ export interface ProducerDeps {
   readonly window: PublishWindow
 }
 
-export class Producer<T> implements SessionParticipant, TurnParticipant, WindowUser, BatchOwner {
+export class Producer<T> implements SessionParticipant, TurnParticipant, WindowUser, BatchOwner<SendReceipt> {
   readonly #deps: ProducerDeps
   readonly #topic: string
   readonly #codec: Codec<T>
@@ -52,13 +62,11 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   #sequenceNext = 0
   readonly #writer = new ByteWriter(1024)
   readonly #scratch = new ByteWriter(256)
-  /** One object for the headers of every message. */
-  readonly #headers: { -readonly [K in keyof MessageHeaders]: MessageHeaders[K] | undefined } = {
-    tag: undefined, keys: undefined, messageGroup: undefined, properties: undefined, bornMs: 0,
-  }
-  #open: PublishBatch | undefined
-  #queued: PublishBatch[] = []
-  readonly #unanswered: PublishBatch[] = []
+  readonly #headers: SendHeaders
+  #open: PublishBatch<SendReceipt> | undefined
+  #openKind = 0
+  #queued: PublishBatch<SendReceipt>[] = []
+  readonly #unanswered: PublishBatch<SendReceipt>[] = []
   #pendingCount = 0
   /** Of sealed batches. */
   #pendingBytes = 0
@@ -75,6 +83,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     this.#deps = deps
     this.#topic = topic
     this.#codec = codec
+    this.#headers = new SendHeaders(deps.clock)
     this.#producerId = producerIdToText(deps.random.bytes(8))
     deps.session.join(this)
   }
@@ -138,49 +147,32 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   /** Writes a message behind the others of this turn. Throws where it may not be sent. */
   #append(value: T, options: SendOptions | undefined): void {
     if (this.#end !== undefined) throw this.#end
-    const headers = this.#headersOf(options)
-    const body = this.#codec.encode(value)
-    if (!(body instanceof Uint8Array)) {
-      throw new PocketError('BAD_ARGUMENT', `codec ${this.#codec.name} gave no bytes but ${typeof body}`)
-    }
+    const headers = this.#headers.of(options)
+    const body = encodeBody(this.#codec, value)
     checkMessage(headers, body.length, this.#deps.session.limits.bodyBytesMax)
     if (this.#pendingBytes > pendingBytesMax) {
       const text = `${this.#pendingBytes} bytes wait to be sent to '${this.#topic}'; wait for ready() between sends`
       throw new PocketError('OVERLOADED', text)
     }
-    const batch = this.#batchFor(headers.messageGroup !== undefined, body.length)
+    const batch = this.#batchFor(kindOf(headers), body.length)
     encodeMessage(this.#writer, this.#scratch, batch.messageCount, headers, body)
   }
 
-  #headersOf(options: SendOptions | undefined): MessageHeaders {
-    const headers = this.#headers
-    headers.bornMs = Math.floor(this.#deps.clock.now())
-    headers.tag = options?.tag
-    headers.keys = options?.keys
-    headers.messageGroup = options?.messageGroup
-    headers.properties = undefined
-    if (options !== undefined) {
-      throwIfAborted(options.signal)
-      checkTexts(options)
-      if (options.properties !== undefined) headers.properties = propertiesOf(options.properties)
-    }
-    return headers as MessageHeaders
-  }
-
-  #batchFor(hasMessageGroup: boolean, bodySize: number): PublishBatch {
+  #batchFor(kind: number, bodySize: number): PublishBatch<SendReceipt> {
     const open = this.#open
     if (open !== undefined) {
       const isFull = open.messageCount >= fixedLimits.batchMessageCountMax ||
         this.#writer.length + bodySize > batchBytesAim
-      if (!isFull && open.hasMessageGroups === hasMessageGroup) return open
+      if (!isFull && this.#openKind === kind) return open
       this.#seal()
     }
-    this.#open = new PublishBatch(this, hasMessageGroup)
+    this.#open = new PublishBatch(this, this.#topic)
+    this.#openKind = kind
     return this.#open
   }
 
   /** Runs inside `new Promise`, right after `#append`: one function for all messages. */
-  readonly #enlist = (resolve: ResolveSend, reject: RejectSend): void => {
+  readonly #enlist = (resolve: ResolveSend<SendReceipt>, reject: RejectSend): void => {
     this.#pendingCount++
     must(this.#open, 'a message was appended').enlist(resolve, reject)
   }
@@ -229,7 +221,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   }
 
   /** What was taken apart, or has lost messages that were given up, counts as its parts do. */
-  #replaced(batch: PublishBatch, parts: readonly PublishBatch[]): void {
+  #replaced(batch: PublishBatch<SendReceipt>, parts: readonly PublishBatch<SendReceipt>[]): void {
     if (parts[0] === batch) return
     let byteCount = 0
     let messageCount = 0
@@ -244,7 +236,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   }
 
   /** Gives a batch its place in the producer's sequence. */
-  #place(batch: PublishBatch): void {
+  #place(batch: PublishBatch<SendReceipt>): void {
     batch.place = {
       producerId: this.#producerId,
       producerEpoch: this.#producerEpoch,
@@ -253,7 +245,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     this.#sequenceNext += batch.messageCount
   }
 
-  #publish(batch: PublishBatch): void {
+  #publish(batch: PublishBatch<SendReceipt>): void {
     const { session, clock } = this.#deps
     const { messageCount, messages } = batch
     const { producerId, producerEpoch, baseSequence } = must(batch.place, 'a batch has its place before it is sent')
@@ -272,6 +264,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
       producerEpoch,
       baseSequence,
       messageCount,
+      sentMs: Math.floor(clock.now()),
       messages: noBytes,
     }, messages)
   }
@@ -311,7 +304,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
 
   // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  batchAnswered(batch: PublishBatch, answer: AnswerFrame | PocketError): void {
+  batchAnswered(batch: PublishBatch<SendReceipt>, answer: AnswerFrame | PocketError): void {
     batch.requestId = 0
     const isRight = answer instanceof PocketError || answer.name === 'PUBLISHED'
     batch.outcome = isRight ? answer : new PocketError('BAD_FRAME', `PUBLISH was answered with ${answer.name}`)
@@ -327,14 +320,15 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
       if (outcome instanceof PocketError) this.#refused(head, outcome)
       else {
         this.#remove(head)
-        head.resolveAll(outcome)
+        // Nothing else was let in.
+        resolveWith(head, outcome as FrameFields<'PUBLISHED'>)
       }
     }
     this.#settled()
   }
 
   /** The first of the unanswered was refused. */
-  #refused(head: PublishBatch, error: PocketError): void {
+  #refused(head: PublishBatch<SendReceipt>, error: PocketError): void {
     const { code, retryable } = error
     if (retryable && (code !== 'INTERNAL' || head.refusalCount < internalErrorsMax)) return this.#pause(head, error)
     const isForgotten = code === 'PRODUCER_UNKNOWN' || code === 'SEQUENCE_GAP'
@@ -349,7 +343,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   }
 
   /** The relay takes nothing for now. What was sent behind it is refused as well, for the gap. */
-  #pause(head: PublishBatch, error: PocketError): void {
+  #pause(head: PublishBatch<SendReceipt>, error: PocketError): void {
     const { clock, random } = this.#deps
     const delayMs = (error.retryAfterMs ?? 0) + backoffDelayMs(++head.refusalCount, random)
     this.#cancelPause = clock.setTimer(delayMs, () => {
@@ -371,7 +365,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     }
   }
 
-  #remove(head: PublishBatch): void {
+  #remove(head: PublishBatch<SendReceipt>): void {
     this.#unanswered.shift()
     this.#pendingCount -= head.messageCount
     this.#pendingBytes -= head.byteCount
@@ -395,3 +389,19 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
 }
 
 const noBytes = new Uint8Array(0)
+
+/** Tells each sender where its message is. */
+function resolveWith(batch: PublishBatch<SendReceipt>, answer: FrameFields<'PUBLISHED'>): void {
+  const { duplicate } = answer
+  const places = new Places(answer.segments, answer.scheduled)
+  batch.resolveAll((messageId) => {
+    places.next()
+    const { queueId, offset, epoch, deliverMs } = places
+    return { messageId, queueId, offset, epoch, duplicate, deliverMs, recallHandle: places.recallHandleOf(messageId) }
+  })
+}
+
+function kindOf({ messageGroup, priority, delayMs, deliverMs }: MessageHeaders): number {
+  return (messageGroup === undefined ? 0 : kindMessageGroup) | (priority === undefined ? 0 : kindPriority) |
+    (delayMs === undefined && deliverMs === undefined ? 0 : kindScheduled)
+}

@@ -1,30 +1,26 @@
-// Messages of one producer that travel together: gathered during a turn, sealed into bytes, kept until they are
-// answered, so that they can be sent again as they were. Their promises are settled here, in message order.
+// Messages of one producer, or of one transaction, that travel together: gathered during a turn, sealed into bytes, kept
+// until they are answered, so that they can be sent again as they were. Their promises are settled here, in message order.
 
 import { must } from '../assert.ts'
 import { ByteWriter } from '../bytes.ts'
 import type { PocketError } from '../errors.ts'
-import type { ProducerId } from '../model/message.ts'
-import type { FrameFields } from '../protocol/frames.ts'
+import type { MessageId, ProducerId } from '../model/message.ts'
 import { decodeMessage, encodeMessage } from '../record/message-codec.ts'
 import type { AnswerFrame, AnswerHandler } from '../session/requests.ts'
-import type { SendReceipt } from './api.ts'
 
-export type ResolveSend = (receipt: SendReceipt) => void
+export type ResolveSend<R> = (receipt: R) => void
 export type RejectSend = (error: PocketError) => void
 
-export type BatchOutcome = FrameFields<'PUBLISHED'> | PocketError
-
 /** Who is told that a batch has its answer. */
-export interface BatchOwner {
-  batchAnswered(batch: PublishBatch, outcome: AnswerFrame | PocketError): void
+export interface BatchOwner<R> {
+  batchAnswered(batch: PublishBatch<R>, outcome: AnswerFrame | PocketError): void
 }
 
-export class PublishBatch implements AnswerHandler {
-  /** Whether its messages have a message group: a topic takes only the one kind, and refuses a batch as a whole. */
-  readonly hasMessageGroups: boolean
-  readonly #owner: BatchOwner
-  readonly #resolves: ResolveSend[] = []
+/** `R`: what a sender gets. */
+export class PublishBatch<R> implements AnswerHandler {
+  readonly topic: string
+  readonly #owner: BatchOwner<R>
+  readonly #resolves: ResolveSend<R>[] = []
   readonly #rejects: RejectSend[] = []
   /** Encoded messages, once sealed. */
   messages: Uint8Array = noBytes
@@ -33,14 +29,14 @@ export class PublishBatch implements AnswerHandler {
   place: { readonly producerId: ProducerId; readonly producerEpoch: number; readonly baseSequence: number } | undefined
   requestId = 0
   /** Its answer, kept until those before it have theirs. */
-  outcome: BatchOutcome | undefined
+  outcome: AnswerFrame | PocketError | undefined
   refusalCount = 0
   /** Indexes of messages whose senders gave up before it was sent. */
   #dropped: Set<number> | undefined
 
-  constructor(owner: BatchOwner, hasMessageGroups: boolean) {
+  constructor(owner: BatchOwner<R>, topic: string) {
     this.#owner = owner
-    this.hasMessageGroups = hasMessageGroups
+    this.topic = topic
   }
 
   /** Messages in it, those given up included. */
@@ -49,7 +45,7 @@ export class PublishBatch implements AnswerHandler {
   }
 
   /** Adds the one who waits for the message that was written last. */
-  enlist(resolve: ResolveSend, reject: RejectSend): void {
+  enlist(resolve: ResolveSend<R>, reject: RejectSend): void {
     this.#resolves.push(resolve)
     this.#rejects.push(reject)
   }
@@ -71,13 +67,13 @@ export class PublishBatch implements AnswerHandler {
    * It, or what it has to become before it can be sent: without the messages given up, in parts that keep to the
    * relay's limits. Only before it is sent.
    */
-  fitted(messageCountMax: number, byteCountMax: number): readonly PublishBatch[] {
+  fitted(messageCountMax: number, byteCountMax: number): readonly PublishBatch<R>[] {
     const fits = this.messageCount <= messageCountMax && (this.byteCount <= byteCountMax || this.messageCount === 1)
     if (fits && this.#dropped === undefined) return [this]
-    const parts: PublishBatch[] = []
+    const parts: PublishBatch<R>[] = []
     const writer = new ByteWriter(Math.min(this.byteCount, byteCountMax) + 64)
     const scratch = new ByteWriter()
-    let part: PublishBatch | undefined
+    let part: PublishBatch<R> | undefined
     const close = () => {
       if (part === undefined) return
       part.seal(writer.finish())
@@ -92,9 +88,9 @@ export class PublishBatch implements AnswerHandler {
       const isFull = part !== undefined &&
         (part.messageCount >= messageCountMax || writer.length + body.length + headersBytesMax > byteCountMax)
       if (isFull) close()
-      part ??= new PublishBatch(this.#owner, this.hasMessageGroups)
+      part ??= new PublishBatch(this.#owner, this.topic)
       encodeMessage(writer, scratch, part.messageCount, headers, body)
-      part.enlist(this.#resolves[index] as ResolveSend, this.#rejects[index] as RejectSend)
+      part.enlist(this.#resolves[index] as ResolveSend<R>, this.#rejects[index] as RejectSend)
     }
     close()
     return parts
@@ -110,24 +106,14 @@ export class PublishBatch implements AnswerHandler {
     this.#owner.batchAnswered(this, error)
   }
 
-  /** Tells each sender where its message is. */
-  resolveAll({ segments, duplicate }: FrameFields<'PUBLISHED'>): void {
+  /** Tells each sender, in message order, what it gets. */
+  resolveAll(receiptOf: (messageId: MessageId, index: number) => R): void {
     const { producerId, producerEpoch, baseSequence } = must(this.place, 'only a batch that was sent is answered')
     const prefix = `${producerId}-${producerEpoch}-`
     const resolves = this.#resolves
-    let index = 0
-    for (const { queueId, epoch, offset, count } of segments) {
-      const end = Math.min(resolves.length, index + count)
-      for (let at = offset; index < end; at++, index++) {
-        const resolve = resolves[index] as ResolveSend
-        resolve({ messageId: prefix + (baseSequence + index), queueId, offset: at, epoch, duplicate })
-      }
-    }
-    // A duplicate whose place is not known any more.
-    for (; index < resolves.length; index++) {
-      const resolve = resolves[index] as ResolveSend
-      const messageId = prefix + (baseSequence + index)
-      resolve({ messageId, queueId: undefined, offset: undefined, epoch: undefined, duplicate })
+    for (let index = 0; index < resolves.length; index++) {
+      const resolve = resolves[index] as ResolveSend<R>
+      resolve(receiptOf(prefix + (baseSequence + index), index))
     }
   }
 

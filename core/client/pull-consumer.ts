@@ -3,17 +3,16 @@
 
 import { PocketError } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
-import type { TagFilter } from '../model/filter.ts'
 import type { Position, StartPolicy } from '../model/position.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { FrameFields } from '../protocol/frames.ts'
-import { RecordBatch } from '../record/record-batch.ts'
 import { backoffDelayMs } from '../session/backoff.ts'
 import type { ClientSession } from '../session/client-session.ts'
 import type { Codec, GapEvent, Message, PullConsumer } from './api.ts'
-import { Delivery } from './delivery.ts'
-import { type MessageSource, ReceivedMessage } from './message.ts'
+import type { ClientFilter } from './filter.ts'
+import type { MessageSource, Replies } from './message.ts'
+import { messagesOf } from './stored-messages.ts'
 
 /** The bytes are what bounds an answer; this only keeps tiny messages from becoming too many objects at once. */
 const pullMessageCountMax = fixedLimits.batchMessageCountMax
@@ -24,6 +23,7 @@ export interface PullConsumerDeps {
   readonly clock: Clock
   readonly random: Random
   readonly requestTimeoutMs: number
+  readonly replies: Replies
   readonly gap: (event: GapEvent) => void
   readonly closed: (consumer: { close(): Promise<void> }) => void
 }
@@ -32,7 +32,7 @@ export interface PullConsumerOptions<T> {
   readonly topic: string
   readonly queueId: number
   readonly start: StartPolicy
-  readonly filter: TagFilter
+  readonly filter: ClientFilter
   readonly codec: Codec<T>
   readonly untilEnd: boolean
 }
@@ -65,7 +65,7 @@ export class QueueReader<T> implements PullConsumer<T> {
   constructor(deps: PullConsumerDeps, options: PullConsumerOptions<T>) {
     this.#deps = deps
     this.#options = options
-    this.#source = { topic: options.topic, codec: options.codec, custody: undefined }
+    this.#source = { topic: options.topic, codec: options.codec, custody: undefined, replies: deps.replies }
     this.#start = options.start
     if (options.start.kind === 'position') this.#position = options.start.position
   }
@@ -129,6 +129,7 @@ export class QueueReader<T> implements PullConsumer<T> {
         topic,
         queueId,
         start: this.#start,
+        filterKind: filter.filterKind,
         filter: filter.expression,
         messageCountMax: pullMessageCountMax,
         byteCountMax: pullBytesMax,
@@ -179,12 +180,8 @@ export class QueueReader<T> implements PullConsumer<T> {
     this.#position = next
     const messages: Message<T>[] = []
     for (const bytes of records) {
-      const record = RecordBatch.view(bytes)
-      const frame = { subscriptionId: 0, queueId, leaseId: 0, attempt: 0, leaseMs: 0, next, record: bytes }
-      const delivery = new Delivery(frame, record, 0)
-      for (let index = 0; index < record.messageCount; index++) {
-        if (record.offsetAt(index) >= this.#endOffset) break
-        const message = new ReceivedMessage(this.#source, delivery, index)
+      for (const message of messagesOf(this.#source, queueId, bytes)) {
+        if (message.offset >= this.#endOffset) break
         // The relay compares hashes of tags; here two tags had the same.
         if (filter.tags === undefined || filter.tags.has(message.tag ?? '')) messages.push(message)
       }

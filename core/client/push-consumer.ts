@@ -5,7 +5,6 @@
 
 import { must } from '../assert.ts'
 import { PocketError, toPocketError } from '../errors.ts'
-import type { TagFilter } from '../model/filter.ts'
 import type { Position } from '../model/position.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { FrameFields, QueuePosition } from '../protocol/frames.ts'
@@ -13,8 +12,10 @@ import { RecordBatch } from '../record/record-batch.ts'
 import type { Codec, GapEvent, Message, PushConsumer } from './api.ts'
 import { LeaseCustody } from './custody.ts'
 import { Delivery } from './delivery.ts'
-import { type MessageSource, ReceivedMessage } from './message.ts'
+import type { ClientFilter } from './filter.ts'
+import { type MessageSource, ReceivedMessage, type Replies } from './message.ts'
 import { MessageRunner } from './message-runner.ts'
+import { PositionReports } from './position-reports.ts'
 import { type Notice, PrefetchBuffer, type PrefetchWindow } from './prefetch-buffer.ts'
 import { SettlePromise } from './settle-promise.ts'
 import { Subscription, type SubscriptionDeps, type SubscriptionTerms } from './subscription.ts'
@@ -24,6 +25,7 @@ const handlersMsMax = 10_000
 
 export interface PushConsumerDeps extends SubscriptionDeps {
   readonly clock: Clock
+  readonly replies: Replies
   readonly gap: (event: GapEvent) => void
   /** Something failed that no call was waiting for. */
   readonly report: (error: PocketError) => void
@@ -33,7 +35,7 @@ export interface PushConsumerDeps extends SubscriptionDeps {
 export interface PushConsumerOptions<T> {
   readonly terms: SubscriptionTerms
   readonly codec: Codec<T>
-  readonly filter: TagFilter
+  readonly filter: ClientFilter
   /** BROADCASTING: where to go on from. */
   readonly positions: ReadonlyMap<number, Position>
   readonly window: PrefetchWindow
@@ -59,6 +61,10 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   readonly #received: Map<number, Position>
   /** Up to where the application has taken them. */
   readonly #taken: Map<number, Position>
+  /** Where the relay keeps the positions: told how far all is consumed, which is not all that was taken. */
+  readonly #reports: PositionReports | undefined
+  /** Messages taken and not consumed, in the order in which they were taken. */
+  readonly #inHand = new Map<Message<T>, Delivery>()
   #settleSubscribed: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
   #runner: MessageRunner<T> | undefined
   /** What `run` gave. */
@@ -85,6 +91,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
       suspended: () => this.#suspended(),
       deliver: (frame) => this.#deliver(frame),
       gap: (frame) => this.#gap(frame),
+      reset: (frame) => this.#reset(frame),
       ended: (error) => this.#ended(error),
     })
     this.#custody = terms.mode === 'BROADCASTING' ? undefined : new LeaseCustody({
@@ -97,14 +104,25 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
       lost: (delivery) => this.#buffer.skip(delivery),
       abandoned: (delivery) => this.#abandon(delivery),
     })
-    this.#source = { topic: terms.topic, codec, custody: this.#custody }
+    this.#reports = terms.positionKeeper === 'client' ? undefined : new PositionReports({
+      clock: deps.clock,
+      positions: () => this.#consumedPositions(),
+      send: (changed) => this.#subscription.report(changed),
+    })
+    this.#source = {
+      topic: terms.topic,
+      codec,
+      custody: this.#custody,
+      replies: deps.replies,
+      consumed: this.#reports && ((message) => this.#consumed(message)),
+    }
     this.#received = new Map(positions)
     this.#taken = new Map(positions)
     this.#buffer = new PrefetchBuffer({
       window,
       freed: (messageCount, byteCount) => this.#subscription.grant(messageCount, byteCount),
       noticed: (notice) => this.#noticed(notice),
-      finished: (delivery) => this.#taken.set(delivery.queueId, delivery.next),
+      finished: ({ queueId, next }) => this.#moved(queueId, next),
     })
     this.#subscription.start()
   }
@@ -122,6 +140,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
       clock: this.#deps.clock,
       handle,
       concurrency,
+      looked: () => this.#custody?.look(),
       next: () => this.#next(),
       failed: (message, thrown) => this.#handlerFailed(message, thrown),
     })
@@ -133,8 +152,16 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Message<T>, undefined> {
+    let inHand: Message<T> | undefined
+    const next = async () => {
+      // Who asks for the next one is done with this one.
+      if (inHand !== undefined) this.#consumed(inHand)
+      const result = await this.#nextResult()
+      inHand = result.value
+      return result
+    }
     return {
-      next: () => this.#nextResult(),
+      next: this.#reports === undefined ? () => this.#nextResult() : next,
       return: async () => {
         await this.close()
         return done
@@ -147,7 +174,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     const { current } = this.#buffer
     if (current !== undefined && current.takenCount > 0) {
       const offset = current.record.offsetAt(current.takenCount - 1) + 1
-      positions.set(current.queueId, { epoch: current.record.epoch, offset })
+      positions.set(current.queueId, { epoch: current.next.epoch, offset })
     }
     return positions
   }
@@ -165,6 +192,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     if (this.#runner !== undefined) {
       return Promise.reject(new PocketError('BAD_ARGUMENT', 'the consumer runs a handler; it cannot be iterated too'))
     }
+    this.#custody?.look()
     const message = this.#waiters.length === 0 ? this.#next() : undefined
     if (message !== undefined) return Promise.resolve({ done: false, value: message })
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
@@ -178,7 +206,10 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     const { tags } = this.#options.filter
     for (let delivery = this.#buffer.head(); delivery !== undefined; delivery = this.#buffer.head()) {
       const message = new ReceivedMessage(this.#source, delivery, this.#buffer.take(delivery))
-      if (tags === undefined || tags.has(message.tag ?? '')) return message
+      if (tags === undefined || tags.has(message.tag ?? '')) {
+        if (this.#reports !== undefined) this.#inHand.set(message, delivery)
+        return message
+      }
       // The relay compares hashes of tags; here two tags had the same.
       message.handled()
     }
@@ -188,6 +219,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   /** There may be something to hand out. */
   #wake(): void {
     if (this.#runner !== undefined) return this.#runner.pump()
+    this.#custody?.look()
     while (this.#waiters.length > 0) {
       const message = this.#next()
       if (message === undefined) return
@@ -206,7 +238,8 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   #opened(frame: FrameFields<'SUBSCRIBED'>): void {
     this.#cancelDoubt?.()
     for (const { queueId, position } of frame.positions) {
-      this.#received.set(queueId, position)
+      // A relay that keeps positions is told how far all is consumed, and sends again what is here already.
+      if (this.#reports === undefined || !this.#hasReceived(queueId, position)) this.#received.set(queueId, position)
       if (!this.#taken.has(queueId)) this.#taken.set(queueId, position)
     }
     this.#custody?.open(frame.leaseMs, () => {
@@ -217,6 +250,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     this.#custody?.flush()
     const { messageCount, byteCount } = this.#buffer.restart()
     this.#subscription.grant(messageCount, byteCount)
+    this.#reports?.restart(frame.positions)
     this.#settleSubscribed?.resolve()
     this.#settleSubscribed = undefined
   }
@@ -231,15 +265,30 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   }
 
   #deliver(frame: FrameFields<'DELIVER'>): void {
-    this.#received.set(frame.queueId, frame.next)
-    if (frame.record.length === 0) {
-      this.#buffer.add({ kind: 'progress', queueId: frame.queueId, next: frame.next })
+    const { queueId, next, record, leaseId } = frame
+    const isKnown = this.#reports !== undefined && this.#hasReceived(queueId, next)
+    if (record.length === 0) {
+      if (!isKnown) this.#buffer.add({ kind: 'progress', queueId, next })
     } else {
-      const delivery = new Delivery(frame, RecordBatch.view(frame.record), this.#deps.clock.monotonic())
-      if (frame.leaseId !== 0) this.#custody?.hold(delivery)
-      this.#buffer.add(delivery)
+      const delivery = new Delivery(frame, RecordBatch.view(record), this.#deps.clock.monotonic())
+      if (leaseId !== 0) this.#custody?.hold(delivery)
+      if (isKnown) this.#buffer.pass(delivery)
+      else this.#buffer.add(delivery, this.#reports === undefined ? 0 : this.#knownCount(delivery))
     }
+    if (!isKnown) this.#received.set(queueId, next)
     this.#wake()
+  }
+
+  /** Whether all before `position` was received. */
+  #hasReceived(queueId: number, { epoch, offset }: Position): boolean {
+    const received = this.#received.get(queueId)
+    return received?.epoch === epoch && received.offset >= offset
+  }
+
+  /** How many of the first messages of a delivery were received before. */
+  #knownCount({ queueId, next, record }: Delivery): number {
+    const received = this.#received.get(queueId)
+    return received?.epoch === next.epoch ? record.indexFrom(received.offset) : 0
   }
 
   #gap({ queueId, expected, next }: FrameFields<'GAP'>): void {
@@ -248,6 +297,15 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     this.#wake()
     // Nobody may be taking messages; the gap is told when all before it were taken.
     if (this.#closing === undefined) this.#buffer.head()
+  }
+
+  /** The group was moved: nothing of before is handed out, and reading goes on where the relay says. */
+  #reset({ queueId, position }: FrameFields<'RESET'>): void {
+    this.#custody?.reset(queueId)
+    this.#buffer.drop(queueId)
+    for (const message of [...this.#inHand.keys()]) if (message.queueId === queueId) this.#inHand.delete(message)
+    this.#received.set(queueId, position)
+    this.#moved(queueId, position)
   }
 
   #ended(error: PocketError): void {
@@ -259,11 +317,31 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
 
   #resumePositions(): readonly QueuePosition[] {
     if (this.#custody !== undefined) return []
-    return [...this.#received].map(([queueId, position]) => ({ queueId, position }))
+    const positions = this.#reports === undefined ? this.#received : this.#consumedPositions()
+    return [...positions].map(([queueId, position]) => ({ queueId, position }))
+  }
+
+  /** All before `position` was taken. */
+  #moved(queueId: number, position: Position): void {
+    this.#taken.set(queueId, position)
+    this.#reports?.touch()
+  }
+
+  #consumed(message: Message<T>): void {
+    if (this.#inHand.delete(message)) this.#reports?.touch()
+  }
+
+  /** Up to where all is consumed: before the first message in hand of each queue. */
+  #consumedPositions(): ReadonlyMap<number, Position> {
+    const positions = new Map(this.positions())
+    for (const [{ queueId, offset }, { next: { epoch } }] of this.#inHand) {
+      if (offset < (positions.get(queueId)?.offset ?? 0)) positions.set(queueId, { epoch, offset })
+    }
+    return positions
   }
 
   #noticed(notice: Notice): void {
-    this.#taken.set(notice.queueId, notice.next)
+    this.#moved(notice.queueId, notice.next)
     if (notice.kind !== 'gap') return
     const { topic, group } = this.#options.terms
     const { queueId, expected, next } = notice
@@ -283,8 +361,11 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     if (this.#isOver) return
     await this.#handlersEnded()
     if (this.#isOver) return
+    this.#reports?.flush()
     for (const delivery of this.#buffer.drain()) this.#custody?.releaseUntaken(delivery)
     this.#custody?.flush()
+    // What is settled from here on fails with the end.
+    this.#custody?.suspend()
     await new Promise<void>((resolve) => this.#subscription.leave(resolve))
     this.#finish(new PocketError('CLOSED', 'the consumer is closed'))
   }
@@ -305,6 +386,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     if (this.#isOver) return
     this.#isOver = true
     this.#cancelDoubt?.()
+    this.#reports?.end()
     if (error.code !== 'CLOSED' && error.code !== 'ABORTED') this.#failure = error
     this.#buffer.drain()
     this.#custody?.end(error)

@@ -6,7 +6,6 @@
 //                              └────────┴── asked again under the same attempt id
 
 import { PocketError } from '../errors.ts'
-import type { TagFilter } from '../model/filter.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { FrameFields } from '../protocol/frames.ts'
 import { RecordBatch } from '../record/record-batch.ts'
@@ -17,7 +16,8 @@ import type { Codec, Duration, GapEvent, Message, SimpleConsumer } from './api.t
 import { LeaseCustody } from './custody.ts'
 import { Delivery } from './delivery.ts'
 import { durationToMs } from './duration.ts'
-import { type MessageSource, ReceivedMessage } from './message.ts'
+import type { ClientFilter } from './filter.ts'
+import { type MessageSource, ReceivedMessage, type Replies } from './message.ts'
 import { Subscription, type SubscriptionDeps, type SubscriptionTerms } from './subscription.ts'
 
 const receiveCountMax = 16_384
@@ -26,6 +26,7 @@ export interface SimpleConsumerDeps extends SubscriptionDeps {
   readonly clock: Clock
   /** How long a receive may take beyond its own wait. */
   readonly requestTimeoutMs: number
+  readonly replies: Replies
   readonly gap: (event: GapEvent) => void
   /** Something failed that no call was waiting for. */
   readonly report: (error: PocketError) => void
@@ -35,7 +36,7 @@ export interface SimpleConsumerDeps extends SubscriptionDeps {
 export interface SimpleConsumerOptions<T> {
   readonly terms: SubscriptionTerms
   readonly codec: Codec<T>
-  readonly filter: TagFilter
+  readonly filter: ClientFilter
 }
 
 /** One call of `receive`. */
@@ -88,6 +89,7 @@ export class AskingConsumer<T> implements SimpleConsumer<T> {
       gap: ({ queueId, expected, next }) => {
         deps.gap({ topic: terms.topic, group: terms.group, queueId, expected, next })
       },
+      reset: ({ queueId }) => this.#reset(queueId),
       ended: (error) => this.#ended(error),
     })
     const gone = (delivery: Delivery) => this.#handedByLeaseId.delete(delivery.leaseId)
@@ -102,7 +104,7 @@ export class AskingConsumer<T> implements SimpleConsumer<T> {
       lost: gone,
       abandoned: gone,
     })
-    this.#source = { topic: terms.topic, codec, custody: this.#custody }
+    this.#source = { topic: terms.topic, codec, custody: this.#custody, replies: deps.replies }
     this.#subscription.start()
   }
 
@@ -273,6 +275,15 @@ export class AskingConsumer<T> implements SimpleConsumer<T> {
     current.isAsked = false
   }
 
+  /** The group was moved: what was delivered of the queue is void, handed over or not. */
+  #reset(queueId: number): void {
+    const current = this.#current
+    if (current !== undefined) {
+      current.deliveries = current.deliveries.filter((delivery) => delivery.queueId !== queueId)
+    }
+    this.#custody.reset(queueId)
+  }
+
   #ended(error: PocketError): void {
     this.#finish(error)
   }
@@ -281,6 +292,8 @@ export class AskingConsumer<T> implements SimpleConsumer<T> {
     if (this.#end !== undefined) return
     for (const delivery of this.#current?.deliveries ?? []) this.#custody.releaseUntaken(delivery)
     this.#custody.flush()
+    // What is settled from here on fails with the end.
+    this.#custody.suspend()
     await new Promise<void>((resolve) => this.#subscription.leave(resolve))
     this.#finish(closedError())
   }

@@ -20,6 +20,11 @@ export function checkGroupName(group: string): void {
   checkForm('group', group, fixedLimits.groupNameLengthMax)
 }
 
+/** Throws BAD_NAME unless `name` may name a consumer that keeps its positions at the relay. */
+export function checkConsumerName(name: string): void {
+  checkForm('consumer', name, fixedLimits.consumerNameBytesMax)
+}
+
 function checkForm(what: string, name: string, lengthMax: number): void {
   if (name.length === 0) throw new PocketError('BAD_NAME', `a ${what} needs a name`)
   if (name.length > lengthMax) {
@@ -40,6 +45,16 @@ export function isSystemTopic(topic: string): boolean {
 export function deadLetterTopicOf(group: string): string {
   return deadLetterPrefix + group
 }
+
+export function isDeadLetterTopic(topic: string): boolean {
+  return topic.startsWith(deadLetterPrefix)
+}
+
+/** Where traces are kept. RocketMQ's is RMQ_SYS_TRACE_TOPIC. */
+export const traceTopic = 'rmq_sys_TRACE_TOPIC'
+
+/** Where half messages are kept of transactions that nobody could say the end of; RocketMQ's name, in our prefix. */
+export const unresolvedTopic = 'rmq_sys_TRANS_CHECK_MAX_TIME_TOPIC'
 
 // What producers say of a message in words: tag, keys, message group, property names. A blank is U+0020, nothing else:
 // the broker checks bytes, and both must agree. Each check gives the size in bytes.

@@ -2,27 +2,16 @@
 // field orders and word lists are frozen once released; a test pins their hash to the protocol version. Frames that run
 // per message have hand-written twins in hot-frames.ts.
 
-import type { ByteReader, ByteWriter } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
-import type { StartPolicy } from '../model/position.ts'
 import {
-  type Field,
-  fixedBytes,
-  flag,
-  list,
-  note,
-  oneOf,
-  optional,
-  rest,
-  sizedBytes,
-  struct,
-  text,
-  u8,
-  u16,
-  u32,
-  type ValueOf,
-  varint,
+  change, clientId, consumerName, delayedMessage, filter, filterKind, group, groupConfig, groupOptions, groupSummary,
+  type leaseRange, leaseRanges, memberDescription, messageType, mode, position, positionKeeper, queueDescription, queuePosition,
+  queueProgress, rate, recallHandle, remark, requestId, segment, start, subscriptionId, timeline, topic, topicConfig,
+  topicOptions, topicPosition, topicRecord, topicSegment, topicSummary, transactionId, transactionOutcome, transactionSummary,
+} from './fields.ts'
+import {
+  type Field, fixedBytes, flag, list, oneOf, optional, rest, sizedBytes, struct, text, u8, u16, u32, type ValueOf, varint,
   varint32,
 } from './schema.ts'
 
@@ -35,64 +24,6 @@ export const protocolVersion = { min: 1, max: 1 } as const
 function frame<const S extends Readonly<Record<string, Field<unknown>>>>(type: number, shape: S) {
   return { type, fields: struct(shape) }
 }
-
-// ── fields shared by several frames ───────────────────────────────────────────────────────────────────────────────
-
-const requestId = varint
-const subscriptionId = varint
-const topic = text(fixedLimits.systemTopicNameLengthMax)
-const group = text(fixedLimits.groupNameLengthMax)
-const filter = text(fixedLimits.filterBytesMax)
-const clientId = text(64)
-const remark = note(fixedLimits.textBytesMax)
-const messageType = oneOf('NORMAL', 'FIFO')
-const mode = oneOf('CLUSTERING', 'BROADCASTING')
-const position = struct({ epoch: u32, offset: varint })
-const queuePosition = struct({ queueId: varint, position })
-const retrySchedule = list(varint, fixedLimits.retryScheduleCountMax)
-
-const startKinds = oneOf('earliest', 'latest', 'timestamp', 'position')
-
-const start: Field<StartPolicy> = {
-  form: 'choice(earliest, latest, timestamp: varint, position: { epoch: u32, offset: varint })',
-  sizeMin: 1,
-  write(writer: ByteWriter, value: StartPolicy) {
-    startKinds.write(writer, value.kind)
-    if (value.kind === 'timestamp') writer.varint(value.timestampMs)
-    if (value.kind === 'position') position.write(writer, value.position)
-  },
-  read(reader: ByteReader): StartPolicy {
-    const kind = startKinds.read(reader)
-    if (kind === 'timestamp') return { kind, timestampMs: reader.varint() }
-    if (kind === 'position') return { kind, position: position.read(reader) }
-    return { kind }
-  },
-}
-
-/**
- * Messages `offset` to `offset + count - 1` of a queue that are held under one lease. Queue, lease and offset are the
- * receipt of a message.
- */
-const leaseRange = struct({ queueId: varint, leaseId: varint, offset: varint, count: varint })
-const leaseRanges = list(leaseRange, fixedLimits.rangesPerFrameMax)
-
-const topicConfig = struct({
-  queueCount: varint,
-  messageType,
-  retentionMs: varint,
-  retentionBytes: varint,
-})
-
-/** What a client names of a configuration; the relay's defaults fill the rest. */
-const topicOptions = struct({
-  queueCount: optional(varint),
-  messageType: optional(messageType),
-  retentionMs: optional(varint),
-  retentionBytes: optional(varint),
-})
-
-const groupConfig = struct({ attemptCountMax: varint, retryScheduleMs: retrySchedule })
-const groupOptions = struct({ attemptCountMax: optional(varint), retryScheduleMs: optional(retrySchedule) })
 
 // ── client to relay ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -116,6 +47,8 @@ export const upstream = {
     producerEpoch: varint32,
     baseSequence: varint,
     messageCount: varint,
+    /** When the client sent it, by its clock; for traces. */
+    sentMs: varint,
     messages: rest,
   }),
 
@@ -127,10 +60,13 @@ export const upstream = {
     group,
     topic,
     mode,
+    filterKind,
     filter,
     start,
     leaseMs: varint,
     positions: list(queuePosition, fixedLimits.queueCountMax),
+    positionKeeper,
+    consumerName,
   }),
 
   /** Leaves the group; leases held go back at once. Answer: DONE. */
@@ -173,6 +109,7 @@ export const upstream = {
     topic,
     queueId: varint,
     start,
+    filterKind,
     filter,
     messageCountMax: varint,
     byteCountMax: varint,
@@ -213,44 +150,88 @@ export const upstream = {
 
   /** Moves a group's progress on a topic, in all queues or one; leases held end. Answer: GROUP. */
   RESET_GROUP: frame(20, { requestId, group, topic, queueId: optional(varint), to: start }),
+
+  /** Changes what is named of a topic's configuration; queue count, message type and policy stay. Answer: TOPIC. */
+  CONFIGURE_TOPIC: frame(21, { requestId, topic, options: topicOptions }),
+
+  /** Deletes the group, its progress on every topic and its positions; its members are revoked. Answer: DONE. */
+  DELETE_GROUP: frame(22, { requestId, group }),
+
+  /** Messages of a FIFO group that have had all their attempts and are held: again, or buried. Answer: GROUP. */
+  SETTLE_HELD: frame(23, { requestId, group, topic, how: oneOf('retry', 'dead-letter') }),
+
+  /** Puts dead letters back where they came from, all or those named. Answer: DEAD_LETTERS. */
+  RESEND_DEAD_LETTERS: frame(24, { requestId, group, messageIds: list(text(64), fixedLimits.deadLetterCountMax) }),
+
+  /** Deletes dead letters, all or those named. Answer: DEAD_LETTERS. */
+  PURGE_DEAD_LETTERS: frame(25, { requestId, group, messageIds: list(text(64), fixedLimits.deadLetterCountMax) }),
+
+  /** Takes back a delayed message. Answer: RECALLED. */
+  RECALL: frame(26, { requestId, topic, recallHandle }),
+
+  /** Delayed messages of a topic, or of all (empty), in the order they are due, behind a handle. Answer: DELAYED. */
+  LIST_DELAYED: frame(27, { requestId, topic, after: recallHandle, countMax: varint }),
+
+  /**
+   * A part of a transaction, stored and invisible. Sequences count over all parts; ids of its messages are made of the
+   * transaction's id, epoch 0 and these. `checkAfterMs` 0 takes the relay's. Answer: DONE.
+   */
+  PREPARE: frame(28, {
+    requestId,
+    transactionId,
+    producerGroup: group,
+    checkAfterMs: varint,
+    topic,
+    baseSequence: varint,
+    messageCount: varint,
+    messages: rest,
+  }),
+
+  /** Makes all parts visible, or none. `messageCount` is of all parts. Answer: TRANSACTION_ENDED. */
+  END_TRANSACTION: frame(29, {
+    requestId, transactionId, producerGroup: group, outcome: transactionOutcome, messageCount: varint,
+  }),
+
+  /** This connection can say what became of transactions of a producer group. Answer: DONE. */
+  REGISTER_PRODUCER: frame(30, { requestId, producerGroup: group }),
+
+  /** Answer: DONE. */
+  UNREGISTER_PRODUCER: frame(31, { requestId, producerGroup: group }),
+
+  /** Transactions that are not ended, of one producer group or of all (empty), by id. Answer: TRANSACTIONS. */
+  LIST_TRANSACTIONS: frame(32, { requestId, producerGroup: group, after: optional(transactionId), countMax: varint }),
+
+  /** One encoded message, straight to the connection that asked. Answer: DONE. */
+  REPLY: frame(33, { requestId, replyTo: clientId, correlationId: consumerName, message: rest }),
+
+  /** What happened to messages found by id or key. Answer: TRACE. */
+  QUERY_TRACE: frame(34, {
+    requestId,
+    topic,
+    messageId: optional(text(64)),
+    key: optional(text(fixedLimits.keyBytesMax)),
+    fromMs: varint,
+    toMs: varint,
+    messageCountMax: varint,
+  }),
+
+  /**
+   * Follows every change of topics from where the follower stands: logs, and with `withProgress` groups and their
+   * progress. Changes come against CREDIT; UNSUBSCRIBE ends it. Answer: FOLLOWING.
+   */
+  FOLLOW: frame(35, {
+    requestId,
+    subscriptionId,
+    topics: list(topic, fixedLimits.followTopicCountMax),
+    positions: list(topicPosition, fixedLimits.progressCountMax),
+    withProgress: flag,
+  }),
+
+  /** Where a BROADCASTING member stands whose positions the relay keeps. No answer. */
+  POSITIONS: frame(36, { subscriptionId, positions: list(queuePosition, fixedLimits.queueCountMax) }),
 } as const
 
 // ── relay to client ───────────────────────────────────────────────────────────────────────────────────────────────
-
-const segment = struct({ queueId: varint, epoch: u32, offset: varint, count: varint })
-
-const queueDescription = struct({
-  queueId: varint,
-  epoch: u32,
-  minOffset: varint,
-  maxOffset: varint,
-  storedBytes: varint,
-})
-
-const topicSummary = struct({ topic, config: topicConfig, messageCount: varint })
-const groupSummary = struct({ group, memberCount: varint, backlog: varint })
-
-const queueProgress = struct({
-  topic,
-  queueId: varint,
-  ackFloor: varint,
-  nextOffset: varint,
-  maxOffset: varint,
-  inFlight: varint,
-  waitingForRetry: varint,
-  backlog: varint,
-})
-
-const memberDescription = struct({
-  memberId: fixedBytes(8),
-  topic,
-  mode,
-  filter,
-  clientId,
-  clientName: remark,
-  peer: remark,
-  inFlight: varint,
-})
 
 export const downstream = {
   /** Answer to HELLO: what was agreed, and the limits the client keeps to. */
@@ -279,6 +260,8 @@ export const downstream = {
     duplicate: flag,
     storedMs: varint,
     segments: list(segment, fixedLimits.batchMessageCountMax),
+    /** When each of the delayed messages is due; their segments have epoch 0. */
+    scheduled: list(varint, fixedLimits.batchMessageCountMax),
   }),
 
   SUBSCRIBED: frame(68, {
@@ -337,6 +320,7 @@ export const downstream = {
     requestId,
     topic,
     config: topicConfig,
+    delayedCount: varint,
     queues: list(queueDescription, fixedLimits.queueCountMax),
     groups: list(group, fixedLimits.listCountMax),
   }),
@@ -347,6 +331,7 @@ export const downstream = {
     requestId,
     group,
     config: groupConfig,
+    rate,
     members: list(memberDescription, fixedLimits.listCountMax),
     queues: list(queueProgress, fixedLimits.progressCountMax),
   }),
@@ -356,6 +341,58 @@ export const downstream = {
 
   /** The relay is about to stop; finish what is in hand. The connection closes with RELAY_STOPPING. */
   STOPPING: frame(80, { retryAfterMs: varint }),
+
+  /** The group was moved: what was delivered of the queue is void, reading goes on at `position`. */
+  RESET: frame(81, { subscriptionId, queueId: varint, position }),
+
+  /** `more`: ask again, for those named or for all. */
+  DEAD_LETTERS: frame(82, { requestId, messageCount: varint, more: flag }),
+
+  RECALLED: frame(83, { requestId, messageId: text(64) }),
+
+  DELAYED: frame(84, { requestId, messages: list(delayedMessage, fixedLimits.listCountMax), more: flag }),
+
+  /** The transaction has ended so, now or (`duplicate`) before. Segments in message order; those of epoch 0 are delayed. */
+  TRANSACTION_ENDED: frame(85, {
+    requestId,
+    outcome: transactionOutcome,
+    duplicate: flag,
+    segments: list(topicSegment, fixedLimits.transactionMessageCountMax),
+    scheduled: list(varint, fixedLimits.transactionMessageCountMax),
+  }),
+
+  /** What became of this transaction? END_TRANSACTION answers; silence does too, until the next check. */
+  CHECK_TRANSACTION: frame(86, {
+    transactionId,
+    producerGroup: group,
+    checkCount: varint,
+    preparedMs: varint,
+    messages: list(topicRecord, fixedLimits.transactionMessageCountMax),
+  }),
+
+  TRANSACTIONS: frame(87, {
+    requestId, transactions: list(transactionSummary, fixedLimits.listCountMax), more: flag,
+  }),
+
+  /** A reply to a request of this client: one encoded message. */
+  REPLIED: frame(88, { correlationId: consumerName, message: rest }),
+
+  TRACE: frame(89, { requestId, timelines: list(timeline, fixedLimits.queryCountMax) }),
+
+  /** `sequence` of the broker's commits as the stream begins; it starts over when the relay does. */
+  FOLLOWING: frame(90, { requestId, subscriptionId, sequence: varint }),
+
+  /**
+   * Changes in the order to apply them. With `isCurrent`, everything up to commit `sequence` has been sent; `lag` is the
+   * number of messages still to come.
+   */
+  CHANGES: frame(91, {
+    subscriptionId,
+    sequence: varint,
+    isCurrent: flag,
+    lag: varint,
+    changes: list(change, fixedLimits.changesPerFrameMax),
+  }),
 } as const
 
 // ── types ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -380,6 +417,13 @@ export type LeaseRange = ValueOf<typeof leaseRange>
 export type QueuePosition = ValueOf<typeof queuePosition>
 export type PublishSegment = FrameFields<'PUBLISHED'>['segments'][number]
 export type TopicOptions = ValueOf<typeof topicOptions>
+export type TransactionOutcome = FrameFields<'END_TRANSACTION'>['outcome']
+export type TopicSegment = FrameFields<'TRANSACTION_ENDED'>['segments'][number]
+export type TransactionSummary = FrameFields<'TRANSACTIONS'>['transactions'][number]
+export type DelayedMessage = FrameFields<'DELAYED'>['messages'][number]
+export type Timeline = FrameFields<'TRACE'>['timelines'][number]
+export type TraceEvent = Timeline['events'][number]
+export type Change = FrameFields<'CHANGES'>['changes'][number]
 export type GroupOptions = FrameFields<'CONFIGURE_GROUP'>['options']
 export type TopicSummary = ValueOf<typeof topicSummary>
 export type TopicDescription = Omit<FrameFields<'TOPIC'>, 'requestId'>

@@ -24,6 +24,7 @@ export const hotWriters: { readonly [N in FrameName]?: FrameWriter<N> } = {
     writer.varint(fields.producerEpoch)
     writer.varint(fields.baseSequence)
     writer.varint(fields.messageCount)
+    writer.varint(fields.sentMs)
     writer.raw(fields.messages)
   },
 
@@ -49,8 +50,9 @@ export const hotWriters: { readonly [N in FrameName]?: FrameWriter<N> } = {
   },
 
   PUBLISHED(writer, fields) {
-    const { segments } = fields
+    const { segments, scheduled } = fields
     if (segments.length > batchMessageCountMax) throw notWritten('a list', segments.length)
+    if (scheduled.length > batchMessageCountMax) throw notWritten('a list', scheduled.length)
     writer.varint(fields.requestId)
     writer.u8(fields.duplicate ? 1 : 0)
     writer.varint(fields.storedMs)
@@ -62,6 +64,8 @@ export const hotWriters: { readonly [N in FrameName]?: FrameWriter<N> } = {
       writer.varint(segment.offset)
       writer.varint(segment.count)
     }
+    writer.varint(scheduled.length)
+    for (let index = 0; index < scheduled.length; index++) writer.varint(scheduled[index] as number)
   },
 
   DELIVER(writer, fields) {
@@ -96,6 +100,7 @@ export const hotReaders: { readonly [N in FrameName]?: FrameReader<N> } = {
     producerEpoch: readVarint32(reader),
     baseSequence: reader.varint(),
     messageCount: reader.varint(),
+    sentMs: reader.varint(),
     messages: reader.raw(reader.remaining),
   }),
 
@@ -119,6 +124,7 @@ export const hotReaders: { readonly [N in FrameName]?: FrameReader<N> } = {
     duplicate: readFlag(reader),
     storedMs: reader.varint(),
     segments: readSegments(reader),
+    scheduled: readScheduled(reader),
   }),
 
   DELIVER: (reader) => ({
@@ -154,6 +160,16 @@ function readSegments(reader: ByteReader): PublishSegment[] {
     segments.push({ queueId: reader.varint(), epoch: reader.u32(), offset: reader.varint(), count: reader.varint() })
   }
   return segments
+}
+
+const noneScheduled: readonly number[] = []
+
+function readScheduled(reader: ByteReader): readonly number[] {
+  let count = reader.count(batchMessageCountMax, 1)
+  if (count === 0) return noneScheduled
+  const scheduled: number[] = []
+  for (; count > 0; count--) scheduled.push(reader.varint())
+  return scheduled
 }
 
 function readFailures(reader: ByteReader): FrameFields<'DONE'>['failures'] {

@@ -1,9 +1,11 @@
 // One message as bytes: made by the producer, checked once by the broker, stored and delivered as it arrived.
 //
 //   varint  size of what follows
-//   u8      flags: 1 tag, 2 keys, 4 message group, 8 properties; others are refused
+//   u8      flags: 1 tag, 2 keys, 4 message group, 8 properties, 16 delay, 32 delivery time, 64 priority,
+//           128 time to live
 //   varint  sequence, relative to the producer batch's base sequence
 //   varint  born time, milliseconds since 1970
+//   [varint delay, or varint delivery time] [u8 priority] [varint time to live]     times in milliseconds
 //   [text tag] [varint count, text…: keys] [text message group] [varint count, (text name, text value)…: properties]
 //   body    the rest
 
@@ -20,11 +22,16 @@ export const flagTag = 1
 export const flagKeys = 2
 export const flagMessageGroup = 4
 export const flagProperties = 8
-export const flagsKnown = flagTag | flagKeys | flagMessageGroup | flagProperties
+export const flagDelay = 16
+export const flagDeliver = 32
+export const flagPriority = 64
+export const flagTtl = 128
+const flagsDelay = flagDelay | flagDeliver
+const flagsNumeric = flagDelay | flagDeliver | flagPriority | flagTtl
 /** Flags, sequence and born time take a byte each at least. */
 const contentSizeMin = 3
 
-const { keyCountMax, propertyCountMax, propertiesBytesMax } = fixedLimits
+const { keyCountMax, propertyCountMax, propertiesBytesMax, delayMsMax, ttlMsMax, priorityMax } = fixedLimits
 /** What is stored may hold more than a client may send, as the broker adds to dead letters. */
 const storedPropertyCountMax = propertyCountMax + fixedLimits.brokerPropertyCountMax
 const storedPropertiesBytesMax = propertiesBytesMax + fixedLimits.brokerPropertiesBytesMax
@@ -39,6 +46,7 @@ export function checkMessage(headers: MessageHeaders, bodySize: number, bodyByte
   }
   const { tag, keys, messageGroup, properties, bornMs } = headers
   if (!Number.isSafeInteger(bornMs) || bornMs < 0) throw new PocketError('BAD_ARGUMENT', `bornMs is ${bornMs}`)
+  checkNumbers(headers)
   if (messageGroup !== undefined) checkMessageGroup(messageGroup)
   let size = tag === undefined ? 0 : checkTag(tag)
   if (keys !== undefined) {
@@ -52,18 +60,36 @@ export function checkMessage(headers: MessageHeaders, bodySize: number, bodyByte
   if (size > propertiesBytesMax) throw headersTooLarge(size, propertiesBytesMax)
 }
 
+/** Throws BAD_ARGUMENT unless delay, delivery time, priority and time to live may be sent. */
+function checkNumbers({ delayMs, deliverMs, priority, ttlMs }: MessageHeaders): void {
+  if (delayMs !== undefined && deliverMs !== undefined) throw bothDelays()
+  if (delayMs !== undefined && !isWhole(delayMs, 0, delayMsMax)) throw badDelay(delayMs)
+  if (deliverMs !== undefined && !isWhole(deliverMs, 0, Number.MAX_SAFE_INTEGER)) {
+    throw new PocketError('BAD_ARGUMENT', `deliverMs is ${deliverMs}; it is a time in milliseconds since 1970`)
+  }
+  if (priority !== undefined && !isWhole(priority, 0, priorityMax)) throw badPriority(priority)
+  if (ttlMs !== undefined && !isWhole(ttlMs, 1, ttlMsMax)) throw badTtl(ttlMs)
+}
+
+function isWhole(value: number, min: number, max: number): boolean {
+  return Number.isSafeInteger(value) && value >= min && value <= max
+}
+
 /** Appends one message, which {@link checkMessage} let pass. `scratch` is any other writer; it is left empty. */
 export function encodeMessage(
   writer: ByteWriter, scratch: ByteWriter, sequenceDelta: number, headers: MessageHeaders, body: Uint8Array,
 ): void {
   const { tag, keys, messageGroup, properties, bornMs } = headers
+  const { delayMs, deliverMs, priority, ttlMs } = headers
   // Both writers may hold other messages, so nothing may fail half-way.
   assert(Number.isSafeInteger(sequenceDelta) && sequenceDelta >= 0, 'a sequence delta is a count')
   assert(Number.isSafeInteger(bornMs) && bornMs >= 0, 'a born time was checked before')
   const hasKeys = keys !== undefined && keys.length > 0
   const hasProperties = properties !== undefined && properties.size > 0
   const flags = (tag === undefined ? 0 : flagTag) | (hasKeys ? flagKeys : 0) |
-    (messageGroup === undefined ? 0 : flagMessageGroup) | (hasProperties ? flagProperties : 0)
+    (messageGroup === undefined ? 0 : flagMessageGroup) | (hasProperties ? flagProperties : 0) |
+    (delayMs === undefined ? 0 : flagDelay) | (deliverMs === undefined ? 0 : flagDeliver) |
+    (priority === undefined ? 0 : flagPriority) | (ttlMs === undefined ? 0 : flagTtl)
   if (flags === 0) {
     writer.varint(1 + varintSize(sequenceDelta) + varintSize(bornMs) + body.length)
     writer.u8(flags)
@@ -72,9 +98,14 @@ export function encodeMessage(
     writer.raw(body)
     return
   }
+  if (flags & flagsNumeric) assert(hasFitNumbers(headers), 'delay, priority and time to live were checked before')
   scratch.u8(flags)
   scratch.varint(sequenceDelta)
   scratch.varint(bornMs)
+  if (delayMs !== undefined) scratch.varint(delayMs)
+  if (deliverMs !== undefined) scratch.varint(deliverMs)
+  if (priority !== undefined) scratch.u8(priority)
+  if (ttlMs !== undefined) scratch.varint(ttlMs)
   if (tag !== undefined) scratch.text(tag)
   if (hasKeys) {
     scratch.varint(keys.length)
@@ -91,6 +122,12 @@ export function encodeMessage(
   writer.varint(scratch.length + body.length)
   writer.append(scratch)
   writer.raw(body)
+}
+
+/** Whether the numbers beside the born time can be written; whether they may be sent is {@link checkMessage}'s to say. */
+function hasFitNumbers({ delayMs = 0, deliverMs = 0, priority = 0, ttlMs = 0 }: MessageHeaders): boolean {
+  return isWhole(delayMs, 0, Number.MAX_SAFE_INTEGER) && isWhole(deliverMs, 0, Number.MAX_SAFE_INTEGER) &&
+    isWhole(priority, 0, 0xff) && isWhole(ttlMs, 0, Number.MAX_SAFE_INTEGER)
 }
 
 export interface DecodedMessage {
@@ -110,10 +147,19 @@ export function decodeMessage(source: Uint8Array, position: number, end?: number
   const sequenceDelta = reader.varint()
   const bornMs = reader.varint()
   if (flags === 0) {
-    const headers = { tag: undefined, keys: undefined, messageGroup: undefined, properties: undefined, bornMs }
+    const headers = {
+      delayMs: undefined, deliverMs: undefined, priority: undefined, ttlMs: undefined,
+      tag: undefined, keys: undefined, messageGroup: undefined, properties: undefined, bornMs,
+    }
     return { headers, sequenceDelta, body: reader.raw(reader.remaining) }
   }
+  if ((flags & flagsDelay) === flagsDelay) throw unreadable('two times of delivery')
+  // Evaluated in this order, which is that of the bytes.
   const headers: MessageHeaders = {
+    delayMs: flags & flagDelay ? inBounds(reader.varint(), 'delay', 0, delayMsMax) : undefined,
+    deliverMs: flags & flagDeliver ? reader.varint() : undefined,
+    priority: flags & flagPriority ? inBounds(reader.u8(), 'priority', 0, priorityMax) : undefined,
+    ttlMs: flags & flagTtl ? inBounds(reader.varint(), 'time to live', 1, ttlMsMax) : undefined,
     tag: flags & flagTag ? reader.text(fixedLimits.tagBytesMax) : undefined,
     keys: flags & flagKeys ? readKeys(reader) : undefined,
     messageGroup: flags & flagMessageGroup ? reader.text(fixedLimits.messageGroupBytesMax) : undefined,
@@ -130,9 +176,16 @@ function enterMessage(reader: ByteReader, fillsRange: boolean): number {
     throw new PocketError('BAD_FRAME', 'a message does not end where it should')
   }
   reader.narrow(size)
-  const flags = reader.u8()
-  if (flags & ~flagsKnown) throw new PocketError('BAD_FRAME', `a message has unknown flags ${flags}`)
-  return flags
+  return reader.u8()
+}
+
+function inBounds(value: number, what: string, min: number, max: number): number {
+  if (value < min || value > max) throw unreadable(`a ${what} of ${value}`)
+  return value
+}
+
+function unreadable(what: string): PocketError {
+  return new PocketError('BAD_FRAME', `a message has ${what}`)
 }
 
 function readKeys(reader: ByteReader): string[] {
@@ -158,12 +211,22 @@ export class MessageScanner {
   /** Fields of the message that `next` went over. */
   start = 0
   end = 0
+  /** Where its body begins, which goes to its end. */
+  bodyStart = 0
   sequenceDelta = 0
   tagHash = noTagHash
   hasMessageGroup = false
   messageGroupHash = 0
   /** Hashes of its keys; empty for most. */
   keyHashes: readonly number[] = noKeys
+  /** 0 also where it has none. */
+  delayMs = 0
+  /** 0 also where it has none. */
+  deliverMs = 0
+  hasPriority = false
+  priority = 0
+  /** 0 where it has none. */
+  ttlMs = 0
 
   readonly #bodyBytesMax: number
   readonly #propertyCountMax: number
@@ -171,6 +234,8 @@ export class MessageScanner {
   #source: Uint8Array = new Uint8Array(0)
   #position = 0
   #end = 0
+  /** Whether the fields of headers are as in a message without any, so that they need not be cleared for the next one. */
+  #isPlain = true
 
   /** For messages as clients may send them; with `stored`, for those that a broker keeps or makes itself. */
   constructor(limits: Pick<Limits, 'bodyBytesMax'>, origin: 'sent' | 'stored' = 'sent') {
@@ -192,6 +257,19 @@ export class MessageScanner {
     return this.#position === this.#end
   }
 
+  get bodySize(): number {
+    return this.end - this.bodyStart
+  }
+
+  get hasKeys(): boolean {
+    return this.keyHashes.length > 0
+  }
+
+  /** Hash of its first key, by which a COMPACT topic knows it; 0 also where it has none. */
+  get firstKeyHash(): number {
+    return this.keyHashes[0] ?? 0
+  }
+
   /** Goes over one message. Throws BAD_FRAME, BAD_NAME, BAD_ARGUMENT or MESSAGE_TOO_LARGE; then it must be reset. */
   next(): void {
     this.start = this.#position
@@ -201,18 +279,52 @@ export class MessageScanner {
     this.end = end
     if (size < contentSizeMin) throw new PocketError('BAD_FRAME', 'a message is too short')
     const flags = this.#source[this.#position++] as number
-    if (flags & ~flagsKnown) throw new PocketError('BAD_FRAME', `a message has unknown flags ${flags}`)
     this.sequenceDelta = this.#varint(end)
     this.#varint(end)
-    this.tagHash = noTagHash
-    this.hasMessageGroup = false
-    this.messageGroupHash = 0
-    this.keyHashes = noKeys
-    if (flags !== 0) this.#headers(flags, end)
+    if (!this.#isPlain) this.#clear()
+    if (flags !== 0) {
+      this.#isPlain = false
+      if (flags & flagsNumeric) this.#numbers(flags, end)
+      this.#headers(flags, end)
+    }
+    this.bodyStart = this.#position
     if (end - this.#position > this.#bodyBytesMax) {
       throw new PocketError('MESSAGE_TOO_LARGE', `a body has over ${this.#bodyBytesMax} bytes`)
     }
     this.#position = end
+  }
+
+  #clear(): void {
+    this.tagHash = noTagHash
+    this.hasMessageGroup = false
+    this.messageGroupHash = 0
+    this.keyHashes = noKeys
+    this.delayMs = 0
+    this.deliverMs = 0
+    this.hasPriority = false
+    this.priority = 0
+    this.ttlMs = 0
+    this.#isPlain = true
+  }
+
+  #numbers(flags: number, end: number): void {
+    if ((flags & flagsDelay) === flagsDelay) throw bothDelays()
+    if (flags & flagDelay) {
+      this.delayMs = this.#varint(end)
+      if (this.delayMs > delayMsMax) throw badDelay(this.delayMs)
+    }
+    // How far ahead it may be is the broker's to say, by its own clock.
+    if (flags & flagDeliver) this.deliverMs = this.#varint(end)
+    if (flags & flagPriority) {
+      if (this.#position >= end) throw new PocketError('BAD_FRAME', 'a message is cut short')
+      this.priority = this.#source[this.#position++] as number
+      this.hasPriority = true
+      if (this.priority > priorityMax) throw badPriority(this.priority)
+    }
+    if (flags & flagTtl) {
+      this.ttlMs = this.#varint(end)
+      if (this.ttlMs < 1 || this.ttlMs > ttlMsMax) throw badTtl(this.ttlMs)
+    }
   }
 
   #headers(flags: number, end: number): void {
@@ -314,6 +426,22 @@ export class MessageScanner {
 }
 
 const noKeys: readonly number[] = []
+
+function bothDelays(): PocketError {
+  return new PocketError('BAD_ARGUMENT', 'a message has a delay or a time of delivery, not both')
+}
+
+function badDelay(delayMs: number): PocketError {
+  return new PocketError('BAD_ARGUMENT', `a delay of ${delayMs} ms; 0 to ${delayMsMax} (40 days) are allowed`)
+}
+
+function badPriority(priority: number): PocketError {
+  return new PocketError('BAD_ARGUMENT', `a priority of ${priority}; 0 to ${priorityMax} are allowed`)
+}
+
+function badTtl(ttlMs: number): PocketError {
+  return new PocketError('BAD_ARGUMENT', `a time to live of ${ttlMs} ms; 1 to ${ttlMsMax} (40 days) are allowed`)
+}
 
 function tooMany(what: string, count: number, countMax: number): PocketError {
   return new PocketError('BAD_ARGUMENT', `${count} ${what}; at most ${countMax} are allowed`)

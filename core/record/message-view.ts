@@ -3,9 +3,18 @@
 
 import { bytesToText } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
+import { fixedLimits } from '../limits.ts'
 import { formatMessageId, type MessageId } from '../model/message.ts'
-import { flagKeys, flagMessageGroup, flagProperties, flagsKnown, flagTag } from './message-codec.ts'
+import {
+  flagDelay, flagDeliver, flagKeys, flagMessageGroup, flagPriority, flagProperties, flagTag, flagTtl,
+} from './message-codec.ts'
 import { producerIdToText, type RecordBatch } from './record-batch.ts'
+
+interface MessageNumbers {
+  readonly deliverMs: number | undefined
+  readonly priority: number | undefined
+  readonly ttlMs: number | undefined
+}
 
 const none = -1
 const noKeys: readonly string[] = []
@@ -25,6 +34,8 @@ export class MessageView {
   #propertiesAt = none
   /** Only while a part is read. */
   #position = 0
+  /** Undefined for most messages, which have none of them. */
+  #numbers: MessageNumbers | undefined
   #messageId: MessageId | undefined
   #body: Uint8Array | undefined
   #tag: string | undefined
@@ -58,6 +69,23 @@ export class MessageView {
   get bornMs(): number {
     this.#scan()
     return this.#bornMs
+  }
+
+  /** The time before which it was not to be delivered, where it was scheduled. */
+  get deliverMs(): number | undefined {
+    this.#scan()
+    return this.#numbers?.deliverMs
+  }
+
+  get priority(): number | undefined {
+    this.#scan()
+    return this.#numbers?.priority
+  }
+
+  /** The time to live that its sender gave it; what applies, that of its topic included, is the record's `ttlAt`. */
+  get ttlMs(): number | undefined {
+    this.#scan()
+    return this.#numbers?.ttlMs
   }
 
   get tag(): string | undefined {
@@ -120,10 +148,10 @@ export class MessageView {
     const size = this.#varint()
     if (size < 1 || this.#position + size !== this.#end) throw damaged()
     const flags = this.#record.bytes[this.#position++] as number
-    if (flags & ~flagsKnown) throw damaged()
     this.#sequenceDelta = this.#varint()
     this.#bornMs = this.#varint()
     if (flags !== 0) {
+      if (flags >= flagDelay) this.#numbers = this.#scanNumbers(flags)
       if (flags & flagTag) {
         this.#tagAt = this.#position
         this.#skipTexts(1)
@@ -144,6 +172,20 @@ export class MessageView {
     this.#bodyAt = this.#position
   }
 
+  #scanNumbers(flags: number): MessageNumbers {
+    // A delay is of no interest once it is over, and what is still to wait stands in the log with its time.
+    if (flags & flagDelay) this.#number(0, fixedLimits.delayMsMax)
+    if (flags & flagDelay && flags & flagDeliver) throw damaged()
+    const deliverMs = flags & flagDeliver ? this.#varint() : undefined
+    let priority: number | undefined
+    if (flags & flagPriority) {
+      if (this.#position >= this.#end) throw damaged()
+      priority = this.#record.bytes[this.#position++] as number
+      if (priority > fixedLimits.priorityMax) throw damaged()
+    }
+    return { deliverMs, priority, ttlMs: flags & flagTtl ? this.#number(1, fixedLimits.ttlMsMax) : undefined }
+  }
+
   #skipTexts(count: number): void {
     for (; count > 0; count--) {
       const size = this.#varint()
@@ -157,6 +199,12 @@ export class MessageView {
     const start = this.#position
     this.#position += size
     return bytesToText(this.#record.bytes.subarray(start, start + size))
+  }
+
+  #number(min: number, max: number): number {
+    const value = this.#varint()
+    if (value < min || value > max) throw damaged()
+    return value
   }
 
   #varint(): number {

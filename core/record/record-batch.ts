@@ -4,7 +4,8 @@
 //
 //   0   u32  CRC-32C of everything after it
 //   4   u8   format version, 1
-//   5   u8   flags: 1 message group hashes present, 2 offset deltas present (a selection with holes)
+//   5   u8   flags: 1 message group hashes present, 2 offset deltas present (a selection or a compacted record: it has
+//            holes), 4 times to live present
 //   6   u16  slice count
 //   8   u53  base offset
 //   16  u53  stored time, milliseconds since 1970
@@ -16,6 +17,7 @@
 //       u32[]  tag hash of each message
 //       u32[]  position of each message in the message area
 //       u32[]  message group hash of each message, with flag 1
+//       u32[]  time to live of each message in milliseconds, 0 for none, with flag 4
 //       u32[]  offset less base offset of each message, with flag 2
 //       messages, as in message-codec.ts
 
@@ -30,7 +32,8 @@ import { decodeMessage } from './message-codec.ts'
 const formatVersion = 1
 const flagGroupHashes = 1
 const flagOffsetDeltas = 2
-const flagsKnown = flagGroupHashes | flagOffsetDeltas
+const flagTtls = 4
+const flagsKnown = flagGroupHashes | flagOffsetDeltas | flagTtls
 const headerSize = 36
 const sliceSize = 28
 const cellSize = 4
@@ -53,6 +56,8 @@ export interface RecordSlice {
   readonly tagHashes: readonly number[]
   /** Message group hashes, where the topic is FIFO. */
   readonly groupHashes: readonly number[] | undefined
+  /** Times to live in milliseconds, 0 for none; their own or their topic's. Undefined where no message has one. */
+  readonly ttls: readonly number[] | undefined
 }
 
 export interface RecordHead {
@@ -69,28 +74,32 @@ export function encodeRecordBatch(head: RecordHead, slices: readonly RecordSlice
   let messageCount = 0
   let messageBytes = 0
   let hasGroupHashes = false
-  for (const { starts, ends, groupHashes } of slices) {
+  let hasTtls = false
+  for (const { starts, ends, groupHashes, ttls } of slices) {
     assert(starts.length > 0, 'a slice has messages')
     messageCount += starts.length
     for (let index = 0; index < starts.length; index++) {
       messageBytes += (ends[index] as number) - (starts[index] as number)
     }
     if (groupHashes !== undefined) hasGroupHashes = true
+    if (ttls !== undefined) hasTtls = true
   }
   assert(messageCount > 0 && messageCount <= fixedLimits.batchMessageCountMax, 'a record has messages, within bounds')
   const columnSize = messageCount * cellSize
   const tagColumn = headerSize + slices.length * sliceSize
   const positionColumn = tagColumn + columnSize
   const groupColumn = positionColumn + columnSize
-  const messageArea = hasGroupHashes ? groupColumn + columnSize : groupColumn
+  const ttlColumn = hasGroupHashes ? groupColumn + columnSize : groupColumn
+  const messageArea = hasTtls ? ttlColumn + columnSize : ttlColumn
+  const flags = (hasGroupHashes ? flagGroupHashes : 0) | (hasTtls ? flagTtls : 0)
   const bytes = new Uint8Array(messageArea + messageBytes)
-  writeHeader(bytes, head, hasGroupHashes ? flagGroupHashes : 0, slices.length, messageCount, messageCount - 1)
+  writeHeader(bytes, head, flags, slices.length, messageCount, messageCount - 1)
   let message = 0
   let target = messageArea
   for (let index = 0; index < slices.length; index++) {
     const slice = slices[index] as RecordSlice
     writeSlice(bytes, index, slice, message)
-    const { source, starts, ends, tagHashes, groupHashes } = slice
+    const { source, starts, ends, tagHashes, groupHashes, ttls } = slice
     let stretchStart = starts[0] as number
     let stretchEnd = stretchStart
     for (let at = 0; at < starts.length; at++, message++) {
@@ -103,6 +112,7 @@ export function encodeRecordBatch(head: RecordHead, slices: readonly RecordSlice
       setU32(bytes, tagColumn + message * cellSize, tagHashes[at] as number)
       setU32(bytes, positionColumn + message * cellSize, target - messageArea + start - stretchStart)
       if (hasGroupHashes) setU32(bytes, groupColumn + message * cellSize, groupHashes?.[at] ?? 0)
+      if (hasTtls) setU32(bytes, ttlColumn + message * cellSize, ttls?.[at] ?? 0)
       stretchEnd = ends[at] as number
     }
     bytes.set(source.subarray(stretchStart, stretchEnd), target)
@@ -177,7 +187,7 @@ export class RecordBatch {
     this.epoch = getU32(bytes, 24)
     this.messageCount = getU32(bytes, 28)
     this.lastOffset = this.baseOffset + getU32(bytes, 32)
-    const columnCount = 2 + (this.hasGroupHashes ? 1 : 0) + (this.isWhole ? 0 : 1)
+    const columnCount = this.#offsetColumn + (this.isWhole ? 0 : 1)
     this.#columns = headerSize + this.sliceCount * sliceSize
     this.#messageArea = this.#columns + this.messageCount * cellSize * columnCount
     const canBe = (this.#flags & ~flagsKnown) === 0 &&
@@ -188,6 +198,7 @@ export class RecordBatch {
     this.#checkSlices()
     this.#checkPositions()
     this.#checkOffsets()
+    this.#checkTtls()
   }
 
   /**
@@ -209,7 +220,12 @@ export class RecordBatch {
     return (this.#flags & flagGroupHashes) !== 0
   }
 
-  /** Whether every offset from base to last is here. */
+  /** Whether times to live are kept; where not, no message has one. */
+  get hasTtl(): boolean {
+    return (this.#flags & flagTtls) !== 0
+  }
+
+  /** Whether every offset from base to last is here; a selection and a compacted record may have holes. */
   get isWhole(): boolean {
     return (this.#flags & flagOffsetDeltas) === 0
   }
@@ -232,6 +248,12 @@ export class RecordBatch {
     return low
   }
 
+  /** Index of the message at `offset`; -1 where the record has no such message. */
+  indexOf(offset: number): number {
+    const index = this.indexFrom(offset)
+    return index < this.messageCount && this.offsetAt(index) === offset ? index : -1
+  }
+
   tagHashAt(index: number): number {
     this.#checkIndex(index)
     return this.#cell(0, index)
@@ -241,6 +263,18 @@ export class RecordBatch {
   groupHashAt(index: number): number {
     this.#checkIndex(index)
     return this.hasGroupHashes ? this.#cell(2, index) : 0
+  }
+
+  /** Milliseconds from the stored time on for which the message is delivered; 0 is without end. */
+  ttlAt(index: number): number {
+    this.#checkIndex(index)
+    return this.hasTtl ? this.#cell(this.#ttlColumn, index) : 0
+  }
+
+  /** Whether its time to live is over: so much time went by since it was stored, or more. */
+  isExpiredAt(index: number, nowMs: number): boolean {
+    const ttlMs = this.ttlAt(index)
+    return ttlMs !== 0 && nowMs - this.storedMs >= ttlMs
   }
 
   sliceAt(slice: number): SliceHead {
@@ -279,6 +313,10 @@ export class RecordBatch {
       messageGroup: headers.messageGroup,
       properties: headers.properties,
       bornMs: headers.bornMs,
+      delayMs: headers.delayMs,
+      deliverMs: headers.deliverMs,
+      priority: headers.priority,
+      ttlMs: headers.ttlMs,
       storedMs: this.storedMs,
       body,
     }
@@ -316,8 +354,13 @@ export class RecordBatch {
     return low
   }
 
-  get #offsetColumn(): number {
+  get #ttlColumn(): number {
     return this.hasGroupHashes ? 3 : 2
+  }
+
+  /** The last of the columns, where it is there. */
+  get #offsetColumn(): number {
+    return this.#ttlColumn + (this.hasTtl ? 1 : 0)
   }
 
   #cell(column: number, index: number): number {
@@ -371,6 +414,13 @@ export class RecordBatch {
     }
     if (previous !== span) throw damaged('has other offsets than messages')
   }
+
+  #checkTtls(): void {
+    if (!this.hasTtl) return
+    for (let index = 0; index < this.messageCount; index++) {
+      if (this.#cell(this.#ttlColumn, index) > fixedLimits.ttlMsMax) throw damaged('has a time to live that cannot be')
+    }
+  }
 }
 
 /**
@@ -382,7 +432,7 @@ export function selectFromRecord(batch: RecordBatch, indexes: readonly number[])
   assert(messageCount > 0, 'something is selected')
   if (messageCount === batch.messageCount) return batch.bytes
   const heads: SliceHead[] = []
-  const { sliceCount, hasGroupHashes } = batch
+  const { sliceCount, hasGroupHashes, hasTtl } = batch
   let at = 0
   let messageBytes = 0
   for (let slice = 0; slice < sliceCount && at < messageCount; slice++) {
@@ -397,12 +447,14 @@ export function selectFromRecord(batch: RecordBatch, indexes: readonly number[])
   const firstOffset = batch.offsetAt(indexes[0] as number)
   const lastOffset = batch.offsetAt(indexes[messageCount - 1] as number)
   const hasHoles = lastOffset - firstOffset !== messageCount - 1
-  const columns = 2 + (hasGroupHashes ? 1 : 0) + (hasHoles ? 1 : 0)
+  const ttlColumn = hasGroupHashes ? 3 : 2
+  const offsetColumn = hasTtl ? ttlColumn + 1 : ttlColumn
+  const columns = hasHoles ? offsetColumn + 1 : offsetColumn
   const columnArea = headerSize + heads.length * sliceSize
   const columnSize = messageCount * cellSize
   const messageArea = columnArea + columnSize * columns
   const bytes = new Uint8Array(messageArea + messageBytes)
-  const flags = (hasGroupHashes ? flagGroupHashes : 0) | (hasHoles ? flagOffsetDeltas : 0)
+  const flags = (hasGroupHashes ? flagGroupHashes : 0) | (hasHoles ? flagOffsetDeltas : 0) | (hasTtl ? flagTtls : 0)
   const head = { epoch: batch.epoch, baseOffset: firstOffset, storedMs: batch.storedMs }
   writeHeader(bytes, head, flags, heads.length, messageCount, lastOffset - firstOffset)
   heads.forEach((slice, index) => writeSlice(bytes, index, slice, slice.firstIndex))
@@ -421,7 +473,8 @@ export function selectFromRecord(batch: RecordBatch, indexes: readonly number[])
     setU32(bytes, cell, batch.tagHashAt(from))
     setU32(bytes, cell + columnSize, target - messageArea + start - stretchStart)
     if (hasGroupHashes) setU32(bytes, cell + 2 * columnSize, batch.groupHashAt(from))
-    if (hasHoles) setU32(bytes, cell + (columns - 1) * columnSize, batch.offsetAt(from) - firstOffset)
+    if (hasTtl) setU32(bytes, cell + ttlColumn * columnSize, batch.ttlAt(from))
+    if (hasHoles) setU32(bytes, cell + offsetColumn * columnSize, batch.offsetAt(from) - firstOffset)
     stretchEnd = batch.messageEnd(from)
   }
   bytes.set(batch.bytes.subarray(stretchStart, stretchEnd), target)

@@ -3,16 +3,17 @@
 
 import { unreachable } from '../assert.ts'
 import type { PocketError } from '../errors.ts'
-import type { UpstreamFrame } from '../protocol/frames.ts'
+import type { FrameFields, UpstreamFrame } from '../protocol/frames.ts'
 
 /** An authenticated client. Its methods are called for every request: cheap, synchronous, never throwing. */
 export interface Principal {
   /** For logs. */
   readonly name: string
+  /** Send, prepare and recall; `topic` is empty where it is asked whether there is any that it may publish to. */
   mayPublish(topic: string): boolean
-  /** Subscribe, pull and query; `group` is undefined for what needs none, `topic` empty for a query over all. */
+  /** Subscribe, pull, follow, query; `group` is undefined for what needs none, `topic` empty for all topics. */
   mayConsume(topic: string, group: string | undefined): boolean
-  /** Create, list, describe, configure, reset and delete; without a name it is about listing. */
+  /** Create, list, describe, configure, reset and delete; without a name it is about all of them. */
   mayAdmin(what: { readonly topic?: string; readonly group?: string }): boolean
 }
 
@@ -45,6 +46,7 @@ export function forbiddenReason(frame: UpstreamFrame, principal: Principal): str
   const { name } = principal
   switch (frame.name) {
     case 'PUBLISH':
+    case 'PREPARE':
       return principal.mayPublish(frame.topic) ? undefined : `${name} may not publish to '${frame.topic}'`
     case 'SUBSCRIBE': {
       const { topic, group } = frame
@@ -52,21 +54,48 @@ export function forbiddenReason(frame: UpstreamFrame, principal: Principal): str
     }
     case 'PULL':
     case 'QUERY':
+    case 'QUERY_TRACE':
       return principal.mayConsume(frame.topic, undefined) ? undefined : `${name} may not read '${frame.topic}'`
+    case 'FOLLOW':
+      return followForbidden(frame, principal)
+    case 'RECALL':
+      return principal.mayPublish(frame.topic) ? undefined : `${name} may not recall from '${frame.topic}'`
+    // The id of a transaction is eight random bytes that only its producer, those who are asked and administrators get to
+    // know, and its messages were judged when they were prepared. Whoever registers is shown none but of topics that it
+    // may publish to (server-requests.ts).
+    case 'END_TRANSACTION':
+    case 'REGISTER_PRODUCER':
+    case 'UNREGISTER_PRODUCER':
+      return principal.mayPublish('') ? undefined : `${name} may not publish`
     case 'CREATE_TOPIC':
+    case 'CONFIGURE_TOPIC':
     case 'DESCRIBE_TOPIC':
     case 'DELETE_TOPIC':
       return principal.mayAdmin({ topic: frame.topic }) ? undefined : `${name} may not administer '${frame.topic}'`
+    case 'LIST_DELAYED': {
+      const { topic } = frame
+      const mayList = principal.mayAdmin(topic === '' ? {} : { topic })
+      return mayList ? undefined : `${name} may not list the delayed messages of '${topic}'`
+    }
     case 'CONFIGURE_GROUP':
     case 'DESCRIBE_GROUP':
+    case 'DELETE_GROUP':
+    case 'RESEND_DEAD_LETTERS':
+    case 'PURGE_DEAD_LETTERS':
       return principal.mayAdmin({ group: frame.group }) ? undefined : `${name} may not administer '${frame.group}'`
     case 'RESET_GROUP': {
       const { topic, group } = frame
       return principal.mayAdmin({ topic, group }) ? undefined : `${name} may not reset '${group}' on '${topic}'`
     }
+    case 'SETTLE_HELD': {
+      const { topic, group } = frame
+      return principal.mayAdmin({ topic, group }) ? undefined : `${name} may not settle what '${group}' holds of '${topic}'`
+    }
     case 'LIST_TOPICS':
     case 'LIST_GROUPS':
       return principal.mayAdmin({}) ? undefined : `${name} may not list topics and groups`
+    case 'LIST_TRANSACTIONS':
+      return principal.mayAdmin({}) ? undefined : `${name} may not list transactions`
     // What belongs to the connection itself, or to a subscription that was allowed.
     case 'HELLO':
     case 'PING':
@@ -76,8 +105,20 @@ export function forbiddenReason(frame: UpstreamFrame, principal: Principal): str
     case 'EXTEND':
     case 'RECEIVE':
     case 'UNSUBSCRIBE':
+    case 'POSITIONS':
+      return undefined
+    // Who was asked may answer: a reply goes to the client that a message named, and is stored nowhere.
+    case 'REPLY':
       return undefined
     default:
       return unreachable(frame)
   }
+}
+
+function followForbidden({ topics, withProgress }: FrameFields<'FOLLOW'>, principal: Principal): string | undefined {
+  const { name } = principal
+  const followed = topics.length === 0 ? [''] : topics
+  const refused = followed.find((topic) => !principal.mayConsume(topic, undefined))
+  if (refused !== undefined) return `${name} may not read '${refused}'`
+  return !withProgress || principal.mayAdmin({}) ? undefined : `${name} may not follow the progress of groups`
 }

@@ -61,13 +61,27 @@ export interface SessionParticipant {
 export interface SubscriptionSink {
   deliver(frame: FrameFields<'DELIVER'>): void
   gap(frame: FrameFields<'GAP'>): void
+  /** What was delivered of that queue is void. */
+  reset(frame: FrameFields<'RESET'>): void
   revoked(error: PocketError): void
 }
+
+/** Takes what comes for one follower. A PocketError thrown says that the bytes make no sense. */
+export interface FollowerSink {
+  changes(frame: FrameFields<'CHANGES'>): void
+  revoked(error: PocketError): void
+}
+
+type AnySink = Partial<SubscriptionSink & FollowerSink> & { revoked(error: PocketError): void }
+
+export type CheckHandler = (check: FrameFields<'CHECK_TRANSACTION'>) => void
+/** `message` is one encoded message. A PocketError thrown says that it makes no sense. */
+export type ReplyHandler = (message: Uint8Array) => void
 
 /** What the relay agreed to in WELCOME. */
 export type SessionLimits = Omit<FrameFields<'WELCOME'>, 'version' | 'relayId'>
 
-/** Room for the fields beside a payload; what may be larger than this is a payload. */
+/** Room for the fields beside a payload; what may be larger is a payload, or a FOLLOW, which gets a message of its own. */
 const fieldsBytesMax = 64 * 1024
 
 export class ClientSession {
@@ -79,7 +93,9 @@ export class ClientSession {
   #heartbeat: Heartbeat | undefined
   #limits: SessionLimits = { ...defaultLimits, batchMessageCountMax: fixedLimits.batchMessageCountMax }
   readonly #participants = new Set<SessionParticipant>()
-  readonly #sinks = new Map<number, SubscriptionSink>()
+  readonly #sinks = new Map<number, AnySink>()
+  readonly #checkHandlers = new Map<string, CheckHandler>()
+  readonly #replyHandlers = new Map<string, ReplyHandler>()
   #subscriptionId = 0
   readonly #requests = new RequestTable()
   readonly #calls: Calls
@@ -102,8 +118,13 @@ export class ClientSession {
     this.#calls = new Calls({
       clock: deps.clock,
       requests: this.#requests,
-      send: (name, fields) => this.send(name, fields),
+      send: (name, fields, payload) => this.send(name, fields, payload),
     })
+  }
+
+  /** Names this client to the relay, over all its connections: where replies go. */
+  get clientId(): string {
+    return this.#clientId
   }
 
   get state(): SessionState {
@@ -152,14 +173,26 @@ export class ClientSession {
     this.#scheduleTurn()
   }
 
-  /** A number for a subscription, and who takes what comes for it. It is kept over reconnects. */
-  openSubscription(sink: SubscriptionSink): number {
+  /** A number for a subscription or a follower, and who takes what comes for it. It is kept over reconnects. */
+  openSubscription(sink: SubscriptionSink | FollowerSink): number {
     this.#sinks.set(++this.#subscriptionId, sink)
     return this.#subscriptionId
   }
 
   closeSubscription(subscriptionId: number): void {
     this.#sinks.delete(subscriptionId)
+  }
+
+  /** Who is asked about transactions of a producer group; undefined: nobody. To register with the relay is the caller's. */
+  handleChecks(producerGroup: string, handler: CheckHandler | undefined): void {
+    if (handler === undefined) this.#checkHandlers.delete(producerGroup)
+    else this.#checkHandlers.set(producerGroup, handler)
+  }
+
+  /** Who takes the replies under a correlation id; undefined: nobody any more. */
+  handleReplies(correlationId: string, handler: ReplyHandler | undefined): void {
+    if (handler === undefined) this.#replyHandlers.delete(correlationId)
+    else this.#replyHandlers.set(correlationId, handler)
   }
 
   /** An id for a request; who opens one sends it before the turn ends. */
@@ -188,7 +221,8 @@ export class ClientSession {
   send<N extends UpstreamName>(name: N, fields: FrameFields<N>, payload?: Uint8Array): void {
     if (this.#driver.connection === undefined) return
     const outbox = this.#outbox
-    if (outbox.byteCount + (payload?.length ?? 0) + fieldsBytesMax > this.#limits.frameBytesMax) this.#flush()
+    const bytesMax = name === 'FOLLOW' ? Infinity : (payload?.length ?? 0) + fieldsBytesMax
+    if (outbox.byteCount + bytesMax > this.#limits.frameBytesMax) this.#flush()
     outbox.add(name, fields, payload)
     this.#scheduleTurn()
   }
@@ -266,6 +300,8 @@ export class ClientSession {
     const participants = [...this.#participants]
     this.#participants.clear()
     this.#sinks.clear()
+    this.#checkHandlers.clear()
+    this.#replyHandlers.clear()
     this.#calls.ended(error)
     for (const participant of participants) participant.ended(error)
   }
@@ -289,11 +325,9 @@ export class ClientSession {
   }
 
   /** What a sink can't read was damaged on its way or before: another connection may bring it whole. */
-  #tell(subscriptionId: number, tell: (sink: SubscriptionSink) => void): void {
-    const sink = this.#sinks.get(subscriptionId)
-    if (sink === undefined) return
+  #tell(tell: () => void): void {
     try {
-      tell(sink)
+      tell()
     } catch (error) {
       if (!(error instanceof PocketError)) throw error
       this.#deps.log.error('a delivery is damaged', { error: error.message })
@@ -312,13 +346,21 @@ export class ClientSession {
     }
     switch (frame.name) {
       case 'DELIVER':
-        return this.#tell(frame.subscriptionId, (sink) => sink.deliver(frame))
+        return this.#tell(() => this.#sinks.get(frame.subscriptionId)?.deliver?.(frame))
       case 'GAP':
-        return this.#tell(frame.subscriptionId, (sink) => sink.gap(frame))
+        return this.#tell(() => this.#sinks.get(frame.subscriptionId)?.gap?.(frame))
+      case 'RESET':
+        return this.#tell(() => this.#sinks.get(frame.subscriptionId)?.reset?.(frame))
+      case 'CHANGES':
+        return this.#tell(() => this.#sinks.get(frame.subscriptionId)?.changes?.(frame))
       case 'REVOKED': {
         const error = new PocketError(errorCodeOf(frame.code), frame.message)
-        return this.#tell(frame.subscriptionId, (sink) => sink.revoked(error))
+        return this.#tell(() => this.#sinks.get(frame.subscriptionId)?.revoked(error))
       }
+      case 'CHECK_TRANSACTION':
+        return this.#tell(() => this.#checkHandlers.get(frame.producerGroup)?.(frame))
+      case 'REPLIED':
+        return this.#tell(() => this.#replyHandlers.get(frame.correlationId)?.(frame.message))
       case 'ERROR':
         return this.#error(frame)
       case 'WELCOME':

@@ -52,13 +52,15 @@ export class RequestTable {
 }
 
 /** Requests that are answered with one frame. */
-export type CallName = Exclude<UpstreamName, 'HELLO' | 'PING' | 'CREDIT' | 'PUBLISH'>
+export type CallName = Exclude<UpstreamName, 'HELLO' | 'PING' | 'CREDIT' | 'POSITIONS' | 'PUBLISH'>
 
 export type CallFields<N extends CallName> = Omit<FrameFields<N>, 'requestId'>
 
 export interface CallOptions<N extends CallName, A extends AnswerName> {
   readonly name: N
   readonly fields: CallFields<N>
+  /** Takes the place of the last field, `rest`, which is then given empty. */
+  readonly payload?: Uint8Array | undefined
   /** The frame that answers. */
   readonly answer: A
   readonly timeoutMs: number
@@ -72,7 +74,7 @@ export interface CallsDeps {
   readonly clock: Clock
   readonly requests: RequestTable
   /** Puts a request on the wire; only called while the connection is up. */
-  readonly send: (name: CallName, fields: FrameFields<CallName>) => void
+  readonly send: (name: CallName, fields: FrameFields<CallName>, payload?: Uint8Array) => void
 }
 
 /** Calls that wait for their answer, over all connections. */
@@ -141,9 +143,9 @@ export class Calls {
 
   #send(call: Call): void {
     call.requestId = this.#deps.requests.open(call)
-    const { name, fields } = call.options
+    const { name, fields, payload } = call.options
     try {
-      this.#deps.send(name, { ...fields, requestId: call.requestId } as FrameFields<CallName>)
+      this.#deps.send(name, { ...fields, requestId: call.requestId } as FrameFields<CallName>, payload)
     } catch (error) {
       // A field is over the bound of the wire; nothing was put on it.
       call.finish(toPocketError(error))

@@ -11,10 +11,7 @@
 // Two things stop the reading of a connection until they are better: publishes that wait for a commit, and answers that
 // the client does not take. Both bound what a client can make the relay hold.
 
-import { unreachable } from '../assert.ts'
-import type {
-  Answer, BrokerDoor, Cancellable, Membership, PublishReceipt, RangeFailure,
-} from '../broker/door.ts'
+import type { BrokerDoor } from '../broker/door.ts'
 import { type ErrorCode, errorCodes, PocketError, toPocketError } from '../errors.ts'
 import { fixedLimits, type Limits } from '../limits.ts'
 import { type CloseCodeName, closeCodes } from '../model/close-codes.ts'
@@ -22,26 +19,21 @@ import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Connection, ConnectionHandler } from '../ports/transport.ts'
 import { decodeUpstream } from '../protocol/codec.ts'
-import {
-  type DownstreamName, type FrameFields, type GroupDescription, protocolVersion, type TopicDescription,
-  type UpstreamFrame, type UpstreamName,
-} from '../protocol/frames.ts'
-import { type Authenticate, forbiddenReason, type Principal } from './auth.ts'
+import { type DownstreamName, type FrameFields, protocolVersion, type UpstreamFrame } from '../protocol/frames.ts'
+import type { Authenticate, Principal } from './auth.ts'
 import type { FlushQueue } from './flush-queue.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { PublishBudget } from './publish-budget.ts'
-import { ServerSubscription, type SubscriptionHost } from './server-subscription.ts'
+import type { ReplyRouter, ReplyTarget } from './reply-router.ts'
+import type { FrameNamed, NoticeFrame, RequestFrame } from './request-answers.ts'
+import { type RequestsHost, ServerRequests } from './server-requests.ts'
 import type { SessionCounters } from './session-counters.ts'
 import { SessionOutput } from './session-output.ts'
 
 /** A message before WELCOME holds a HELLO and nothing else; its token may have 4 KiB. */
 const helloBytesMax = 8 * 1024
-/** Requests of one connection, PUBLISH aside, that may wait for their answer; more are refused with OVERLOADED. */
-export const requestsInHandMax = 8_192
-/** The pulls of one connection share so many bytes of answers, each of them getting at least the lesser amount. */
-const pullBytesShared = 4 * 1024 * 1024
-const pullBytesMin = 16 * 1024
 const overloadedRetryMs = 1_000
+
+const noBytes = new Uint8Array(0)
 
 /** What all sessions of a relay share. */
 export interface ServerSessionDeps {
@@ -54,27 +46,23 @@ export interface ServerSessionDeps {
   readonly authenticate: Authenticate
   readonly flushQueue: FlushQueue
   readonly counters: SessionCounters
+  readonly replies: ReplyRouter
   /** The session has ended, by whichever side; told once. */
   readonly ended: (session: ServerSession) => void
 }
 
 type State = 'greeting' | 'authenticating' | 'open' | 'draining' | 'ended'
-type RequestFrame = Extract<UpstreamFrame, { readonly requestId: number }>
-type FrameNamed<N extends UpstreamName> = Extract<UpstreamFrame, { readonly name: N }>
 
-export class ServerSession implements ConnectionHandler, SubscriptionHost {
+export class ServerSession implements ConnectionHandler, RequestsHost {
   readonly #connection: Connection
   readonly #deps: ServerSessionDeps
   readonly #output: SessionOutput
   #state: State = 'greeting'
   #isStopping = false
   #client: { readonly clientId: string; readonly clientName: string } = { clientId: '', clientName: '' }
-  #principal: Principal | undefined
-  readonly #subscriptions = new Map<number, ServerSubscription>()
-  readonly #pulls = new Set<Cancellable>()
-  readonly #publishBudget: PublishBudget
-  #requestsInHand = 0
-  /** When the last message arrived, monotonic. */
+  /** From WELCOME on. */
+  #requests: ServerRequests | undefined
+  #replyTarget: ReplyTarget | undefined
   #arrivedMs: number
   #isPausedForPublishes = false
   #isPausedForOutput = false
@@ -88,7 +76,6 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     this.#deps = deps
     this.#arrivedMs = deps.clock.monotonic()
     const { clock, limits, flushQueue, counters } = deps
-    this.#publishBudget = new PublishBudget(limits.publishBytesInFlightMax, counters)
     this.#output = new SessionOutput({
       connection, clock, limits, flushQueue, counters,
       roomy: () => this.#roomy(),
@@ -111,11 +98,12 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
 
   /** Requests that wait for their answer. */
   get requestsInHand(): number {
-    return this.#requestsInHand
+    return this.#requests?.inHandCount ?? 0
   }
 
-  get subscriptionCount(): number {
-    return this.#subscriptions.size
+  /** Subscriptions and followers. */
+  get streamCount(): number {
+    return this.#requests?.streamCount ?? 0
   }
 
   // ── the relay's side ──────────────────────────────────────────────────────────────────────────────────────────
@@ -178,102 +166,31 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
   readonly #visit = (frame: UpstreamFrame): void => {
     if (this.#state === 'ended') return
     this.#deps.counters.framesIn++
-    const requestsBefore = this.#requestsInHand
-    try {
-      this.#hear(frame)
-    } catch (error) {
-      if (error instanceof PocketError && isRequest(frame)) {
-        this.#requestsInHand = requestsBefore
-        this.#refuse(frame.requestId, error)
-      } else {
-        this.crashed(error)
-      }
-    }
+    this.guard(() => this.#hear(frame))
   }
 
   #hear(frame: UpstreamFrame): void {
     if (frame.name === 'HELLO') return this.#hello(frame)
-    if (this.#state !== 'open') {
+    if (this.#state !== 'open' || this.#requests === undefined) {
       const text = `${frame.name} before WELCOME; a connection begins with HELLO`
       return this.#refuseConnection(new PocketError('HELLO_EXPECTED', text), 'HELLO_EXPECTED')
     }
-    if (!isRequest(frame)) return this.#hearNotice(frame)
+    if (frame.name === 'PING') return this.add('PONG', { nonce: frame.nonce })
+    if (!isRequest(frame)) return this.#notice(frame, this.#requests)
     if (frame.requestId === 0) {
       const text = `${frame.name} with request id 0, which stands for the connection`
       return this.#refuseConnection(new PocketError('BAD_FRAME', text), 'BAD_FRAME')
     }
-    if (this.#requestsInHand >= requestsInHandMax && frame.name !== 'PUBLISH') {
-      const text = `${requestsInHandMax} requests of this connection wait for their answer already`
-      return this.#refuse(frame.requestId, new PocketError('OVERLOADED', text, { retryAfterMs: overloadedRetryMs }))
-    }
-    const forbidden = forbiddenReason(frame, this.#principal as Principal)
-    if (forbidden !== undefined) return this.#refuse(frame.requestId, new PocketError('FORBIDDEN', forbidden))
-    this.#request(frame)
+    this.#requests.request(frame)
   }
 
-  #hearNotice(frame: Exclude<UpstreamFrame, RequestFrame>): void {
-    switch (frame.name) {
-      case 'CREDIT':
-        // Unknown is no error: the subscription may have been revoked while the frame was on its way.
-        return this.#subscriptions.get(frame.subscriptionId)?.credit(frame.messageCount, frame.byteCount)
-      case 'PING':
-        return this.add('PONG', { nonce: frame.nonce })
-      case 'HELLO':
-        return
-      default:
-        return unreachable(frame)
-    }
-  }
-
-  #request(frame: RequestFrame): void {
-    const { broker } = this.#deps
-    const { requestId } = frame
-    switch (frame.name) {
-      case 'PUBLISH':
-        return this.#publish(frame)
-      case 'ACK': {
-        const answer = this.#replyDone(frame)
-        return this.#onMembership(frame, answer, (membership) => membership.ack(frame.ranges, answer))
-      }
-      case 'RETRY': {
-        const { ranges, how, delayMs } = frame
-        const answer = this.#replyDone(frame)
-        return this.#onMembership(frame, answer, (membership) => membership.retry(ranges, how, delayMs, answer))
-      }
-      case 'EXTEND': {
-        const answer = this.#replyDone(frame)
-        return this.#onMembership(frame, answer, (membership) => membership.extend(frame.ranges, frame.leaseMs, answer))
-      }
-      case 'RECEIVE': {
-        const answer = this.#reply<number>(frame, (messageCount) => this.add('RECEIVED', { requestId, messageCount }))
-        return this.#onMembership(frame, answer, (membership) => membership.receive(frame, answer))
-      }
-      case 'SUBSCRIBE':
-        return this.#subscribe(frame)
-      case 'UNSUBSCRIBE':
-        return this.#unsubscribe(frame)
-      case 'PULL':
-        return this.#pull(frame)
-      case 'QUERY':
-        return broker.query(frame, this.#reply(frame, (messages) => this.add('MESSAGES', { requestId, messages })))
-      case 'CREATE_TOPIC':
-        return broker.createTopic(frame, this.#replyTopic(frame))
-      case 'LIST_TOPICS':
-        return broker.listTopics(frame, this.#reply(frame, (page) => this.add('TOPICS', { requestId, ...page })))
-      case 'DESCRIBE_TOPIC':
-        return broker.describeTopic(frame.topic, this.#replyTopic(frame))
-      case 'DELETE_TOPIC':
-        return broker.deleteTopic(frame.topic, this.#reply(frame, () => this.add('DONE', { requestId, failures: [] })))
-      case 'CONFIGURE_GROUP':
-        return broker.configureGroup(frame, this.#replyGroup(frame))
-      case 'LIST_GROUPS':
-        return broker.listGroups(frame, this.#reply(frame, (page) => this.add('GROUPS', { requestId, ...page })))
-      case 'DESCRIBE_GROUP':
-        return broker.describeGroup(frame.group, this.#replyGroup(frame))
-      case 'RESET_GROUP':
-        return broker.resetGroup(frame, this.#replyGroup(frame))
-      default:
-        return unreachable(frame)
+  /** What makes no sense and has no answer can only be told to the connection. */
+  #notice(frame: NoticeFrame, requests: ServerRequests): void {
+    try {
+      requests.notice(frame)
+    } catch (error) {
+      if (!(error instanceof PocketError) || error.code === 'INTERNAL') throw error
+      this.#refuseConnection(error, closeNameOf(error.code))
     }
   }
 
@@ -294,7 +211,7 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     this.#client = { clientId, clientName }
     this.#deps.authenticate(token, { clientId, clientName, peer: this.peer }, (verdict) => {
       if (this.#state !== 'authenticating') return
-      this.#guard(() => {
+      this.guard(() => {
         if (verdict instanceof PocketError) this.#refuseConnection(verdict, closeNameOf(verdict.code))
         else this.#welcome(version, verdict)
       })
@@ -305,7 +222,8 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     const { limits, log, relayId } = this.#deps
     const { clientId, clientName } = this.#client
     this.#state = 'open'
-    this.#principal = principal
+    this.#requests = new ServerRequests(this, this.#deps, principal)
+    this.#listenForReplies(principal)
     const { heartbeatMs, memberGraceMs, bodyBytesMax, frameBytesMax, publishBytesInFlightMax } = limits
     const { leaseMsMin, leaseMsMax, waitMsMax } = limits
     const { batchMessageCountMax } = fixedLimits
@@ -316,6 +234,22 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     this.#cancelHelloTimer()
     this.#startHeartbeat()
     log.debug('client welcomed', { peer: this.peer, clientId, clientName, principal: principal.name, version })
+  }
+
+  #listenForReplies({ name: principalName }: Principal): void {
+    const output = this.#output
+    const target: ReplyTarget = {
+      clientId: this.#client.clientId,
+      principalName,
+      get hasRoom() {
+        return output.hasRoom
+      },
+      replied: (correlationId, message) => {
+        this.guard(() => this.add('REPLIED', { correlationId, message: noBytes }, message))
+      },
+    }
+    this.#replyTarget = target
+    this.#deps.replies.join(target)
   }
 
   #helloOverdue(): void {
@@ -339,24 +273,36 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     this.#heartbeat = new Heartbeat({ clock, heartbeatMs, lost })
   }
 
-  // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── what requests need ────────────────────────────────────────────────────────────────────────────────────────
 
-  #publish(frame: FrameNamed<'PUBLISH'>): void {
-    const { requestId } = frame
-    const { length } = frame.messages
-    const answer = this.#reply<PublishReceipt>(frame, (receipt) => this.add('PUBLISHED', { ...receipt, requestId }))
-    this.#deps.broker.publish(frame, (outcome) => {
-      this.#publishBudget.release(length)
-      answer(outcome)
-      if (this.#isPausedForPublishes) this.#weighPublishes()
-    })
-    this.#publishBudget.hold(length)
-    this.#weighPublishes()
+  get client(): { readonly clientId: string; readonly clientName: string } {
+    return this.#client
   }
 
-  #weighPublishes(): void {
-    this.#isPausedForPublishes = this.#publishBudget.isSpent
-    if (this.#isPausedForPublishes !== this.#isPaused) this.#applyPause()
+  get arrivedMs(): number {
+    return this.#arrivedMs
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'ended'
+  }
+
+  get isWritable(): boolean {
+    return this.#state === 'open' && !this.#isStopping && this.#output.isWritable
+  }
+
+  /** Adds a frame to what this turn sends. */
+  add<N extends DownstreamName>(name: N, fields: FrameFields<N>, payload?: Uint8Array): void {
+    this.#output.add(name, fields, payload)
+  }
+
+  publishesWait(doWait: boolean): void {
+    this.#isPausedForPublishes = doWait
+    this.#applyPause()
+  }
+
+  #roomy(): void {
+    if (this.#state === 'open' && !this.#isStopping) this.#requests?.roomy()
   }
 
   #applyPause(): void {
@@ -374,110 +320,10 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     }
   }
 
-  #subscribe(frame: FrameNamed<'SUBSCRIBE'>): void {
-    const { subscriptionId, requestId } = frame
-    const countMax = this.#deps.limits.subscriptionsPerConnectionMax
-    if (this.#subscriptions.has(subscriptionId)) {
-      throw new PocketError('BAD_ARGUMENT', `subscription ${subscriptionId} of this connection exists already`)
-    }
-    if (this.#subscriptions.size >= countMax) {
-      throw new PocketError('LIMIT_EXCEEDED', `a connection has at most ${countMax} subscriptions`)
-    }
-    const subscription = new ServerSubscription(subscriptionId, this)
-    const answer = this.#reply<FrameFields<'SUBSCRIBED'>>(frame, (subscribed) => this.add('SUBSCRIBED', subscribed))
-    const request = { ...frame, ...this.#client, peer: this.peer }
-    this.#deps.broker.subscribe(request, subscription, (outcome) => {
-      if (outcome instanceof PocketError) {
-        answer(outcome)
-        if (this.#subscriptions.get(subscriptionId) === subscription) this.#subscriptions.delete(subscriptionId)
-        subscription.finish()
-        return
-      }
-      const { membership, messageType, leaseMs, positions } = outcome
-      answer({ requestId, subscriptionId, messageType, leaseMs, positions })
-      this.#guard(() => subscription.begin(membership))
-    })
-    this.#subscriptions.set(subscriptionId, subscription)
-  }
-
-  #unsubscribe(frame: FrameNamed<'UNSUBSCRIBE'>): void {
-    const { requestId, subscriptionId } = frame
-    const answer: Answer<void> = this.#reply(frame, () => this.add('DONE', { requestId, failures: [] }))
-    this.#onMembership(frame, answer, (membership, subscription) => {
-      this.#subscriptions.delete(subscriptionId)
-      subscription.finish()
-      membership.leave(answer)
-    })
-  }
-
-  #pull(frame: FrameNamed<'PULL'>): void {
-    const { requestId } = frame
-    const share = Math.max(pullBytesMin, Math.floor(pullBytesShared / (this.#pulls.size + 1)))
-    const byteCountMax = Math.min(frame.byteCountMax, this.#deps.limits.readChunkBytes, share)
-    const answer = this.#reply<Omit<FrameFields<'PULLED'>, 'requestId'>>(frame, (result) =>
-      this.add('PULLED', { ...result, requestId }))
-    const pull = this.#deps.broker.pull({ ...frame, byteCountMax }, (outcome) => {
-      this.#pulls.delete(pull)
-      answer(outcome)
-    })
-    this.#pulls.add(pull)
-  }
-
-  /** Calls `use` with the membership of the frame's subscription, waiting for it where it is still joining. */
-  #onMembership<T>(
-    frame: RequestFrame & { readonly subscriptionId: number }, answer: Answer<T>,
-    use: (membership: Membership, subscription: ServerSubscription) => void,
-  ): void {
-    const { subscriptionId } = frame
-    const subscription = this.#subscriptions.get(subscriptionId)
-    const refuse = (): void => {
-      answer(new PocketError('SUBSCRIPTION_NOT_FOUND', `the connection has no subscription ${subscriptionId}`))
-    }
-    if (subscription === undefined) return refuse()
-    subscription.use((membership) => {
-      if (membership === undefined) refuse()
-      else use(membership, subscription)
-    })
-  }
-
-  // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** What a request is answered with: `tell` for a result, an ERROR frame for an error, nothing once ended. */
-  #reply<T>(frame: RequestFrame, tell: (result: T) => void): Answer<T> {
-    const { name, requestId } = frame
-    const { clock, counters } = this.#deps
-    const arrivedMs = this.#arrivedMs
-    this.#requestsInHand++
-    return (outcome) => {
-      this.#requestsInHand--
-      const isFailure = outcome instanceof PocketError
-      counters.answered(name, clock.monotonic() - arrivedMs, isFailure)
-      if (this.#state === 'ended') return
-      this.#guard(() => {
-        if (isFailure) this.#refuse(requestId, outcome)
-        else tell(outcome)
-      })
-    }
-  }
-
-  #replyTopic(frame: RequestFrame): Answer<TopicDescription> {
-    return this.#reply(frame, (topic) => this.add('TOPIC', { requestId: frame.requestId, ...topic }))
-  }
-
-  #replyGroup(frame: RequestFrame): Answer<GroupDescription> {
-    return this.#reply(frame, (group) => this.add('GROUP', { requestId: frame.requestId, ...group }))
-  }
-
-  #replyDone(frame: RequestFrame): Answer<readonly RangeFailure[]> {
-    const { requestId } = frame
-    return this.#reply(frame, (rangeFailures) => {
-      const failures = rangeFailures.map(({ index, error }) => ({ index, code: errorCodes[error.code].number }))
-      this.add('DONE', { requestId, failures })
-    })
-  }
+  // ── errors ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A request failed; the connection stays. */
-  #refuse(requestId: number, error: PocketError): void {
+  refuse(requestId: number, error: PocketError): void {
     if (this.#state === 'ended') return
     if (error.code === 'INTERNAL') this.#logBug(error)
     this.#tellError(requestId, error)
@@ -495,7 +341,7 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     const { code, message } = error
     const { peer } = this
     this.#deps.log.info('connection refused', { peer, client: this.#client.clientName, code, message })
-    this.#refuse(0, error)
+    this.refuse(0, error)
     this.#end(name, message)
   }
 
@@ -517,34 +363,12 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
   }
 
   /** What runs within the broker's turn must not throw into it. */
-  #guard(run: () => void): void {
+  guard(run: () => void): void {
     try {
       run()
     } catch (error) {
       this.crashed(error)
     }
-  }
-
-  // ── what subscriptions need ───────────────────────────────────────────────────────────────────────────────────
-
-  /** Adds a frame to what this turn sends. */
-  add<N extends DownstreamName>(name: N, fields: FrameFields<N>, payload?: Uint8Array): void {
-    this.#output.add(name, fields, payload)
-  }
-
-  get isWritable(): boolean {
-    return this.#state === 'open' && !this.#isStopping && this.#output.isWritable
-  }
-
-  #roomy(): void {
-    if (this.#state !== 'open' || this.#isStopping) return
-    for (const subscription of this.#subscriptions.values()) subscription.writable()
-  }
-
-  /** The broker ended a subscription. */
-  revoked(subscription: ServerSubscription): void {
-    const { subscriptionId } = subscription
-    if (this.#subscriptions.get(subscriptionId) === subscription) this.#subscriptions.delete(subscriptionId)
   }
 
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -558,26 +382,13 @@ export class ServerSession implements ConnectionHandler, SubscriptionHost {
     this.#release()
   }
 
-  /** Leases are kept for the member's grace time; waits are taken back. */
   #release(): void {
     this.#state = 'ended'
     this.#output.end()
     this.#cancelHelloTimer()
     this.#heartbeat?.stop()
-    const subscriptions = [...this.#subscriptions.values()]
-    const pulls = [...this.#pulls]
-    this.#subscriptions.clear()
-    this.#pulls.clear()
-    for (const subscription of subscriptions) this.#releaseOne(() => subscription.detach())
-    for (const pull of pulls) this.#releaseOne(() => pull.cancel())
-  }
-
-  #releaseOne(release: () => void): void {
-    try {
-      release()
-    } catch (error) {
-      this.#logBug(error)
-    }
+    if (this.#replyTarget !== undefined) this.#deps.replies.leave(this.#replyTarget)
+    this.#requests?.release((error) => this.#logBug(error))
   }
 }
 

@@ -28,7 +28,7 @@ export class SessionCounters {
   bytesIn = 0
   bytesOut = 0
   framesIn = 0
-  /** PUBLISH bytes that wait for a commit, over all connections. */
+  /** Bytes of PUBLISH and PREPARE that wait for a commit, over all connections. */
   publishBytesInHand = 0
   /** Times that reading from a connection paused. */
   pauses = 0

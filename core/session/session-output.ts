@@ -74,11 +74,16 @@ export class SessionOutput implements Flushable {
     this.#cancelSlowWatch?.()
   }
 
+  /** Whether less is held for the connection than the mark. */
+  get hasRoom(): boolean {
+    const heldBytes = this.#outbox.byteCount + this.#deps.connection.bufferedBytes
+    return !this.#isEnded && heldBytes < this.#deps.limits.sendBufferBytesMax
+  }
+
   /** Whether deliveries may come now. Asking and being told no means to be told when there is room. */
   get isWritable(): boolean {
     if (this.#isEnded) return false
-    const heldBytes = this.#outbox.byteCount + this.#deps.connection.bufferedBytes
-    if (heldBytes < this.#deps.limits.sendBufferBytesMax) return true
+    if (this.hasRoom) return true
     this.#isStarving = true
     return false
   }

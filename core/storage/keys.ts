@@ -9,9 +9,20 @@
 //                                                   forward read from any offset starts at the record that holds it
 //   6  topic id, queue id, group name               progress of a group in a queue (progress.ts)
 //   7  topic id, producer id                        idempotent producer: epoch, last sequence (producer-state.ts)
-//   8  producer id, epoch, last sequence, queue id  id index: a producer batch's place (message-index.ts)
+//   8  producer id, epoch, last sequence, topic id, queue id
+//                                                   id index: a producer batch's place (message-index.ts)
 //   9  topic id, key hash, stored time, queue, offset  key index; no value
 //   10 topic id                                     a deleted topic whose data is not all gone yet
+//   11 due time, producer id, epoch, sequence, topic id  a delayed message (delayed.ts), in the order they are due
+//   12 producer id, epoch, last sequence, topic id  due times of a batch, while one of its messages waits (delayed.ts)
+//   13 transaction number, part, transaction id     a part of a transaction that is not ended (half-messages.ts); by
+//                                                   number first, as ids are random and would touch a page each
+//   14 transaction number, part                     the messages of that part, where they are large
+//   15 topic id, queue id, size and group name, size and consumer name
+//                                                   where a BROADCASTING consumer stands (catalog.ts)
+//   16 number                                       transactions that ended in one turn, in the order they did
+//   17 topic id                                     how many of its delayed messages wait; of topic 0: those taken back
+//   18 producer id, epoch, sequence, topic id, queue id  id index of a message that was delayed; as kind 8
 
 import { textToBytes } from '../bytes.ts'
 
@@ -28,6 +39,14 @@ export const keyKinds = {
   idIndex: 8,
   keyIndex: 9,
   deletedTopic: 10,
+  delayed: 11,
+  delayedBatch: 12,
+  transactionPart: 13,
+  halfMessages: 14,
+  broadcastPosition: 15,
+  endedTransactions: 16,
+  delayedCount: 17,
+  delayedIndex: 18,
 } as const
 
 type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
@@ -40,6 +59,11 @@ class KeyWriter {
   constructor(kind: KeyKind, size: number) {
     this.bytes = new Uint8Array(1 + size)
     this.bytes[0] = kind
+  }
+
+  u8(value: number): this {
+    this.bytes[this.#position++] = value
+    return this
   }
 
   u16(value: number): this {
@@ -100,9 +124,9 @@ export function producerKey(topicId: number, producerId: Uint8Array): Uint8Array
 }
 
 export function idIndexKey(
-  producerId: Uint8Array, producerEpoch: number, lastSequence: number, queueId: number,
+  producerId: Uint8Array, producerEpoch: number, lastSequence: number, topicId: number, queueId: number,
 ): Uint8Array {
-  return new KeyWriter(keyKinds.idIndex, 22).raw(producerId).u32(producerEpoch).u53(lastSequence).u16(queueId).bytes
+  return new KeyWriter(keyKinds.idIndex, 26).raw(producerId).u32(producerEpoch).u53(lastSequence).u32(topicId).u16(queueId).bytes
 }
 
 export function keyIndexKey(
@@ -113,6 +137,58 @@ export function keyIndexKey(
 
 export function deletedTopicKey(topicId: number): Uint8Array {
   return new KeyWriter(keyKinds.deletedTopic, 4).u32(topicId).bytes
+}
+
+export function transactionPartKey(number: number, part: number, transactionId: Uint8Array): Uint8Array {
+  return new KeyWriter(keyKinds.transactionPart, 20).u53(number).u32(part).raw(transactionId).bytes
+}
+
+export function halfMessagesKey(number: number, part: number): Uint8Array {
+  return new KeyWriter(keyKinds.halfMessages, 12).u53(number).u32(part).bytes
+}
+
+/** The first `partCount` parts of a transaction. */
+export function transactionPartRange(number: number, partCount: number): { from: Uint8Array; to: Uint8Array } {
+  const before = (part: number) => new KeyWriter(keyKinds.transactionPart, 12).u53(number).u32(part).bytes
+  return { from: before(0), to: before(partCount) }
+}
+
+export function halfMessagesRange(number: number, partCount: number): { from: Uint8Array; to: Uint8Array } {
+  return { from: halfMessagesKey(number, 0), to: halfMessagesKey(number, partCount) }
+}
+
+export function endedTransactionsKey(number: number): Uint8Array {
+  return new KeyWriter(keyKinds.endedTransactions, 8).u53(number).bytes
+}
+
+export function delayedKey(
+  deliverMs: number, producerId: Uint8Array, producerEpoch: number, sequence: number, topicId: number,
+): Uint8Array {
+  return new KeyWriter(keyKinds.delayed, 32).u53(deliverMs).raw(producerId).u32(producerEpoch).u53(sequence)
+    .u32(topicId).bytes
+}
+
+export function delayedBatchKey(
+  producerId: Uint8Array, producerEpoch: number, lastSequence: number, topicId: number,
+): Uint8Array {
+  return new KeyWriter(keyKinds.delayedBatch, 24).raw(producerId).u32(producerEpoch).u53(lastSequence).u32(topicId).bytes
+}
+
+export function delayedCountKey(topicId: number): Uint8Array {
+  return new KeyWriter(keyKinds.delayedCount, 4).u32(topicId).bytes
+}
+
+export function delayedIndexKey(
+  producerId: Uint8Array, producerEpoch: number, sequence: number, topicId: number, queueId: number,
+): Uint8Array {
+  return new KeyWriter(keyKinds.delayedIndex, 26).raw(producerId).u32(producerEpoch).u53(sequence).u32(topicId)
+    .u16(queueId).bytes
+}
+
+export function broadcastPositionKey(topicId: number, queueId: number, group: string, consumerName: string): Uint8Array {
+  const [groupBytes, nameBytes] = [textToBytes(group), textToBytes(consumerName)]
+  return new KeyWriter(keyKinds.broadcastPosition, 8 + groupBytes.length + nameBytes.length).u32(topicId).u16(queueId)
+    .u8(groupBytes.length).raw(groupBytes).u8(nameBytes.length).raw(nameBytes).bytes
 }
 
 /** Every key of a kind: `[from, to)`. */
@@ -136,7 +212,23 @@ export function idIndexRange(
   producerId: Uint8Array, producerEpoch: number, sequence: number,
 ): { from: Uint8Array; to: Uint8Array } {
   const prefix = new KeyWriter(keyKinds.idIndex, 12).raw(producerId).u32(producerEpoch).bytes
-  return { from: idIndexKey(producerId, producerEpoch, sequence, 0), to: afterPrefix(prefix) }
+  return { from: idIndexKey(producerId, producerEpoch, sequence, 0, 0), to: afterPrefix(prefix) }
+}
+
+/** Batches of a producer's epoch with delayed messages that end at `sequence` or later. */
+export function delayedBatchRange(
+  producerId: Uint8Array, producerEpoch: number, sequence: number,
+): { from: Uint8Array; to: Uint8Array } {
+  const prefix = new KeyWriter(keyKinds.delayedBatch, 12).raw(producerId).u32(producerEpoch).bytes
+  return { from: delayedBatchKey(producerId, producerEpoch, sequence, 0), to: afterPrefix(prefix) }
+}
+
+/** Places of a producer's messages that were delayed, with sequences in `[first, last]`. */
+export function delayedIndexRange(
+  producerId: Uint8Array, producerEpoch: number, first: number, last: number,
+): { from: Uint8Array; to: Uint8Array } {
+  const end = delayedIndexKey(producerId, producerEpoch, last, 0xffff_ffff, 0xffff)
+  return { from: delayedIndexKey(producerId, producerEpoch, first, 0, 0), to: keyAfter(end) }
 }
 
 /** Messages of a topic with a key's hash, stored in `[fromMs, toMs)`. */
@@ -144,6 +236,13 @@ export function keyIndexRange(
   topicId: number, keyHash: number, fromMs: number, toMs: number,
 ): { from: Uint8Array; to: Uint8Array } {
   return { from: keyIndexKey(topicId, keyHash, fromMs, 0, 0), to: keyIndexKey(topicId, keyHash, toMs, 0, 0) }
+}
+
+/** The smallest key after `key`: the same with a zero byte behind it. */
+export function keyAfter(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1)
+  next.set(key)
+  return next
 }
 
 /** The first key after every key that begins with `prefix`. */
@@ -168,6 +267,10 @@ export class KeyReader {
   constructor(key: Uint8Array) {
     this.#bytes = key
     this.#view = new DataView(key.buffer, key.byteOffset, key.byteLength)
+  }
+
+  u8(): number {
+    return this.#bytes[this.#position++] as number
   }
 
   u16(): number {

@@ -1,23 +1,33 @@
 // The index service's entries: where a producer's batch went (to find a message by its id, and to answer a resend with
-// its places), and where a key's messages are. Both are made from a record alone, so they go when the record goes.
+// its places), and where a key's messages are. Both are made from a record alone, so they go when the record goes. Neither
+// names a record: it may be rewritten with fewer messages, and an offset leads to it still.
 
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import type { Limits } from '../limits.ts'
 import type { StoreWrite } from '../ports/store.ts'
-import { MessageScanner } from '../record/message-codec.ts'
-import type { RecordBatch } from '../record/record-batch.ts'
-import { idIndexKey, keyIndexKey } from './keys.ts'
+import { flagDeliver, MessageScanner } from '../record/message-codec.ts'
+import type { RecordBatch, SliceHead } from '../record/record-batch.ts'
+import { delayedIndexKey, idIndexKey, KeyReader, keyIndexKey } from './keys.ts'
 
-/** Value of an id index entry: which record holds (part of) the batch. */
+/** An id index entry: (part of) a producer's batch. */
 export interface BatchPlace {
   readonly topicId: number
+  readonly queueId: number
   readonly baseSequence: number
-  readonly recordLastOffset: number
+  readonly lastSequence: number
+  /** Of the first of its messages when they were stored: what is left of them is in the first record that reaches it. */
+  readonly offset: number
 }
 
-export function decodeBatchPlace(value: Uint8Array): BatchPlace {
+export function decodeBatchPlace(key: Uint8Array, value: Uint8Array): BatchPlace {
+  const keyReader = new KeyReader(key)
+  keyReader.raw(8)
+  keyReader.u32()
+  const lastSequence = keyReader.u53()
+  const topicId = keyReader.u32()
+  const queueId = keyReader.u16()
   const reader = new ByteReader(value)
-  return { topicId: reader.varint(), baseSequence: reader.varint(), recordLastOffset: reader.varint() }
+  return { topicId, queueId, baseSequence: reader.varint(), lastSequence, offset: reader.varint() }
 }
 
 export class MessageIndex {
@@ -32,15 +42,14 @@ export class MessageIndex {
   indexIds(topicId: number, queueId: number, record: RecordBatch, writes: StoreWrite[], remove = false): void {
     for (let index = 0; index < record.sliceCount; index++) {
       const slice = record.sliceAt(index)
-      const lastSequence = slice.baseSequence + slice.batchCount - 1
-      const writer = this.#writer
-      writer.varint(topicId)
-      writer.varint(slice.baseSequence)
-      writer.varint(record.lastOffset)
-      writes.push({
-        key: idIndexKey(slice.producerId, slice.producerEpoch, lastSequence, queueId),
-        value: remove ? emptied(writer) : writer.finish(),
-      })
+      const key = idKeyOf(topicId, queueId, record, slice)
+      if (remove) {
+        writes.push({ key, value: null })
+        continue
+      }
+      this.#writer.varint(slice.baseSequence)
+      this.#writer.varint(record.offsetAt(slice.firstIndex))
+      writes.push({ key, value: this.#writer.finish() })
     }
   }
 
@@ -58,11 +67,50 @@ export class MessageIndex {
       }
     }
   }
+
+  /** Removes the entries of a record's messages but for those at the indexes `kept`, ascending. */
+  removeOthers(topicId: number, queueId: number, record: RecordBatch, kept: readonly number[], writes: StoreWrite[]): void {
+    const scanner = this.#scanner
+    scanner.reset(record.bytes, record.messageStart(0), record.bytes.length)
+    let keptAt = 0
+    for (let index = 0; index < record.messageCount; index++) {
+      scanner.next()
+      if (kept[keptAt] === index) {
+        keptAt++
+        continue
+      }
+      for (const keyHash of scanner.keyHashes) {
+        writes.push({ key: keyIndexKey(topicId, keyHash, record.storedMs, queueId, record.offsetAt(index)), value: null })
+      }
+    }
+    keptAt = 0
+    for (let at = 0; at < record.sliceCount; at++) {
+      const slice = record.sliceAt(at)
+      const end = at + 1 < record.sliceCount ? record.sliceAt(at + 1).firstIndex : record.messageCount
+      const keptBefore = keptAt
+      while (keptAt < kept.length && (kept[keptAt] as number) < end) keptAt++
+      if (keptAt === keptBefore) writes.push({ key: idKeyOf(topicId, queueId, record, slice), value: null })
+    }
+  }
+}
+
+/**
+ * The key of the id index entry of a slice. A message that was delayed is a slice of its own, which lies within the batch
+ * it came in: among batches, which follow each other, it would be in the way, and in that of its own batch's end.
+ */
+export function idKeyOf(topicId: number, queueId: number, record: RecordBatch, slice: SliceHead): Uint8Array {
+  const { producerId, producerEpoch, baseSequence, batchCount, firstIndex } = slice
+  return batchCount === 1 && isDelivery(record, firstIndex)
+    ? delayedIndexKey(producerId, producerEpoch, baseSequence, topicId, queueId)
+    : idIndexKey(producerId, producerEpoch, baseSequence + batchCount - 1, topicId, queueId)
+}
+
+/** Whether a message has a time of delivery: read from its flags, behind its size. */
+function isDelivery(record: RecordBatch, index: number): boolean {
+  const { bytes } = record
+  let at = record.messageStart(index)
+  while ((bytes[at] as number) >= 0x80) at++
+  return ((bytes[at + 1] as number) & flagDeliver) !== 0
 }
 
 const noValue = new Uint8Array(0)
-
-function emptied(writer: ByteWriter): null {
-  writer.finish()
-  return null
-}

@@ -29,7 +29,13 @@ export interface OffsetRun {
   readonly groupHash: number
 }
 
-/** Delivered messages that wait for their next attempt, or that are free to be delivered again at once. */
+/** What a message waits for: its next attempt, somebody's decision, or its place among the dead letters. */
+export type WaitFate = 'again' | 'held' | 'dead'
+
+// Their places are stored: add at the end.
+const waitFates: readonly WaitFate[] = ['again', 'held', 'dead']
+
+/** Delivered messages that wait, or that are free to be delivered again at once. */
 export interface StoredWait {
   readonly offset: number
   readonly count: number
@@ -38,6 +44,7 @@ export interface StoredWait {
   readonly visibleMs: number
   /** What it was told to wait: after a restart never longer, wherever the wall clock went. */
   readonly delayMs: number
+  readonly fate: WaitFate
   /** As in {@link OffsetRun}, also of one message only. */
   readonly groupHash: number
 }
@@ -47,6 +54,10 @@ export interface StoredLockQueue {
   readonly groupHash: number
   /** Ascending. */
   readonly offsets: readonly number[]
+  /** From here on they are not listed, and the log tells; -1 where all are. */
+  readonly cutOffset: number
+  /** How many are not listed, about. */
+  readonly cutCount: number
 }
 
 export interface StoredProgress {
@@ -87,12 +98,15 @@ export function encodeProgress(progress: StoredProgress, writer: ByteWriter): Ui
       w.varint(wait.attempts)
       w.varint(wait.visibleMs)
       w.varint(wait.delayMs)
+      w.u8(waitFates.indexOf(wait.fate))
       w.varint(wait.groupHash)
       previous = wait.offset + wait.count
     }
     w.varint(progress.locked.length)
-    for (const { groupHash, offsets } of progress.locked) {
+    for (const { groupHash, offsets, cutOffset, cutCount } of progress.locked) {
       w.u32(groupHash)
+      w.varint(cutOffset + 1)
+      w.varint(cutCount)
       w.varint(offsets.length)
       let before = 0
       for (const offset of offsets) {
@@ -133,6 +147,7 @@ export function decodeProgress(bytes: Uint8Array): StoredProgress {
       attempts: reader.varint(),
       visibleMs: reader.varint(),
       delayMs: reader.varint(),
+      fate: waitFates[reader.u8()] ?? 'again',
       groupHash: reader.varint(),
     }
     waits.push(wait)
@@ -141,13 +156,15 @@ export function decodeProgress(bytes: Uint8Array): StoredProgress {
   const locked: StoredLockQueue[] = []
   for (let count = reader.count(outstandingCountMax); count > 0; count--) {
     const groupHash = reader.u32()
+    const cutOffset = reader.varint() - 1
+    const cutCount = reader.varint()
     const offsets: number[] = []
     let before = 0
     for (let offsetCount = reader.count(outstandingCountMax); offsetCount > 0; offsetCount--) {
       before += reader.varint()
       offsets.push(before)
     }
-    locked.push({ groupHash, offsets })
+    locked.push({ groupHash, offsets, cutOffset, cutCount })
   }
   return { epoch, cursor, leases, waits, locked }
 }

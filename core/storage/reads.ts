@@ -13,20 +13,20 @@ export function readRange(store: Store, range: StoreRange): Promise<readonly Sto
   })
 }
 
-/** Every entry of a range, so that no read holds much at once. */
+/** Every entry of a range, so that no read holds much at once: `chunkBytes` of values, and `chunkCount` of them. */
 export async function* readAll(
-  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number,
+  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number, chunkCount?: number,
 ): AsyncGenerator<StoreEntry> {
-  for await (const entries of readChunks(store, range, chunkBytes)) yield* entries
+  for await (const entries of readChunks(store, range, chunkBytes, chunkCount)) yield* entries
 }
 
 /** The entries of a range in chunks, for those who walk over many: each `yield` of a generator is some promises. */
 export async function* readChunks(
-  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number,
+  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number, chunkCount = 10_000,
 ): AsyncGenerator<readonly StoreEntry[]> {
   let from = range.from
   for (;;) {
-    const entries = await readRange(store, { from, to: range.to, bytesMax: chunkBytes, countMax: 10_000 })
+    const entries = await readRange(store, { from, to: range.to, bytesMax: chunkBytes, countMax: chunkCount })
     const last = entries.at(-1)
     if (last === undefined) return
     yield entries

@@ -4,15 +4,17 @@
 
 import { bytesToText, ByteWriter } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
-import type { GroupConfig } from '../model/topic.ts'
+import { type GroupConfig, mayHaveHoles } from '../model/topic.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { Store, StoreWrite } from '../ports/store.ts'
 import { RecordBatch } from '../record/record-batch.ts'
 import {
-  decodeGroup, decodeProducerState, decodeQueueState, decodeStoreHeader, decodeTopic, encodeQueueState,
-  encodeStoreHeader, type ProducerState, type QueueState, type StoreHeader, type TopicRecord,
+  type BroadcastPosition, decodeBroadcastPosition, decodeGroup, decodeProducerState, decodeQueueState, decodeStoreHeader,
+  decodeTopic, encodeQueueState, encodeStoreHeader, type ProducerState, type QueueState, type StoreHeader, type TopicRecord,
 } from './catalog.ts'
+import { type RecoveredTransactions, recoverTransactions } from './half-messages.ts'
+import { recoverDelayedCounts } from './delayed.ts'
 import { KeyReader, keyKinds, kindRange, queueStateKey, recordRange, storeKey } from './keys.ts'
 import { decodeProgress, encodeProgress, type StoredProgress } from './progress.ts'
 import { lastOffsetOf } from './queue-log.ts'
@@ -36,12 +38,18 @@ export interface RecoveredTopic extends TopicRecord {
   readonly queues: readonly QueueState[]
   readonly producers: { readonly producerId: Uint8Array; readonly state: ProducerState }[]
   readonly progress: { readonly group: string; readonly queueId: number; readonly stored: StoredProgress }[]
+  readonly broadcastPositions: {
+    readonly queueId: number; readonly group: string; readonly consumerName: string; readonly state: BroadcastPosition
+  }[]
 }
 
 export interface Recovered {
   readonly header: StoreHeader
   readonly topics: readonly RecoveredTopic[]
   readonly groups: ReadonlyMap<string, GroupConfig>
+  readonly transactions: RecoveredTransactions
+  /** Delayed messages that wait, by topic id. */
+  readonly delayedCounts: ReadonlyMap<number, number>
   /** Topics whose catalog entry is damaged: their names stay taken. */
   readonly damagedTopics: ReadonlySet<string>
   /** Deleted topics whose data is not all gone. */
@@ -100,7 +108,7 @@ class Recovery {
       const name = bytesToText(key.subarray(1))
       const record = this.#decode(() => decodeTopic(value), 'topic configuration', name)
       if (record === undefined) damagedTopics.add(name)
-      else topicsById.set(record.topicId, { name, ...record, queues: [], producers: [], progress: [] })
+      else topicsById.set(record.topicId, { name, ...record, queues: [], producers: [], progress: [], broadcastPositions: [] })
     }
     const groups = new Map<string, GroupConfig>()
     for await (const { key, value } of this.#all(keyKinds.group)) {
@@ -111,6 +119,15 @@ class Recovery {
     await this.#readQueues(topicsById)
     await this.#readProgress(topicsById)
     await this.#readProducers(topicsById)
+    await this.#readBroadcastPositions(topicsById)
+    const transactions = await recoverTransactions(this.#store, (what) => this.#report({ what, topic: '', queueId: 0 }))
+    for (const { targets } of transactions.open) {
+      for (const { topicId } of targets) this.#topicIdMax = Math.max(this.#topicIdMax, topicId)
+    }
+    const delayedCounts = await recoverDelayedCounts(this.#store, this.#writes, (what) => {
+      this.#report({ what, topic: '', queueId: 0 })
+    })
+    for (const topicId of delayedCounts.keys()) this.#topicIdMax = Math.max(this.#topicIdMax, topicId)
     const deletedTopicIds: number[] = []
     for await (const { key } of this.#all(keyKinds.deletedTopic)) deletedTopicIds.push(new KeyReader(key).u32())
     const header = await this.#openHeader(topicsById.keys(), deletedTopicIds)
@@ -119,6 +136,8 @@ class Recovery {
       header,
       topics: [...topicsById.values()],
       groups,
+      transactions,
+      delayedCounts,
       damagedTopics,
       deletedTopicIds,
       damages: this.#damages,
@@ -158,21 +177,21 @@ class Recovery {
     for (const [topicId, topic] of topicsById) {
       for (let queueId = 0; queueId < topic.config.queueCount; queueId++) {
         const state = states.get(`${topicId}/${queueId}`)
-        topic.queues.push(await this.#recoverQueue(topic.name, topicId, queueId, state))
+        topic.queues.push(await this.#recoverQueue(topic, queueId, state))
       }
     }
   }
 
   /** Holds a queue's tail against its state. */
   async #recoverQueue(
-    topic: string, topicId: number, queueId: number, state: QueueState | undefined,
+    { name: topic, topicId, config }: OpenTopic, queueId: number, state: QueueState | undefined,
   ): Promise<QueueState> {
     const tail = await readRange(this.#store, {
       ...recordRange(topicId, queueId, 0),
       reverse: true,
       countMax: tailRecordsChecked,
     })
-    const known = state ?? (await this.#rebuildState(topicId, queueId))
+    const known = state ?? (await this.#rebuildState(topicId, queueId, mayHaveHoles(topic, config)))
     let lost = state === undefined && tail.length > 0
     let lastKept = -1
     for (const { key, value } of tail) {
@@ -190,10 +209,11 @@ class Recovery {
         this.#report({ what: 'record at the tail', topic, queueId, fromOffset: lastOffset, toOffset: lastOffset })
       }
     }
-    if (lastKept + 1 < known.maxOffset && known.minOffset < known.maxOffset) {
-      lost ||= known.maxOffset > known.epochOffset
+    const { recordsEnd } = known
+    if (lastKept + 1 < recordsEnd && known.minOffset < recordsEnd) {
+      lost ||= recordsEnd > known.epochOffset
       const fromOffset = Math.max(known.minOffset, lastKept + 1)
-      this.#report({ what: 'messages missing at the tail', topic, queueId, fromOffset, toOffset: known.maxOffset - 1 })
+      this.#report({ what: 'messages missing at the tail', topic, queueId, fromOffset, toOffset: recordsEnd - 1 })
     }
     const recovered = lost ? { ...known, epoch: nextEpoch(known.epoch), epochOffset: known.maxOffset } : known
     if (lost || state === undefined) {
@@ -203,27 +223,30 @@ class Recovery {
   }
 
   /** A queue's state out of its records, where the stored one is missing or damaged. */
-  async #rebuildState(topicId: number, queueId: number): Promise<QueueState> {
+  async #rebuildState(topicId: number, queueId: number, mayHaveHoles: boolean): Promise<QueueState> {
     const range = recordRange(topicId, queueId, 0)
     const fresh = emptyQueueState(this.#random)
     let last: RecordBatch | undefined
     let minOffset: number | undefined
     let maxOffset = 0
     let storedBytes = 0
+    let removedCount = 0
     for await (const { key, value } of readAll(this.#store, range, scanChunkBytes)) {
       storedBytes += value.length
+      const previousEnd = maxOffset
       // A damaged record takes its place too, so that its offsets are not given again. Readers will count it.
       maxOffset = lastOffsetOf(key) + 1
       try {
         last = RecordBatch.open(value)
         minOffset ??= last.baseOffset
+        if (mayHaveHoles) removedCount += maxOffset - Math.max(previousEnd, minOffset) - last.messageCount
       } catch {
         minOffset ??= maxOffset - 1
       }
     }
     if (minOffset === undefined) return fresh
     const { epoch, storedMs } = last ?? { epoch: fresh.epoch, storedMs: 0 }
-    return { epoch, minOffset, maxOffset, epochOffset: 0, storedBytes, lastStoredMs: storedMs }
+    return { ...fresh, epoch, minOffset, maxOffset, storedBytes, lastStoredMs: storedMs, recordsEnd: maxOffset, removedCount }
   }
 
   async #readProgress(topicsById: ReadonlyMap<number, OpenTopic>) {
@@ -254,7 +277,7 @@ class Recovery {
   #reachingTo(maxOffset: number, queue: QueueState, { name: topic, topicId }: TopicRecord & { name: string }, queueId: number) {
     const fromOffset = queue.maxOffset
     this.#report({ what: 'messages missing at the tail', topic, queueId, fromOffset, toOffset: maxOffset - 1 })
-    const reaching = { ...queue, maxOffset, epochOffset: maxOffset }
+    const reaching = { ...queue, maxOffset, epochOffset: maxOffset, recordsEnd: maxOffset }
     this.#writes.push({ key: queueStateKey(topicId, queueId), value: encodeQueueState(reaching) })
     return reaching
   }
@@ -268,6 +291,20 @@ class Recovery {
       if (state !== undefined) topic.producers.push({ producerId: reader.raw(8), state })
     }
     for (const { producers } of topicsById.values()) producers.sort((left, right) => left.state.lastMs - right.state.lastMs)
+  }
+
+  async #readBroadcastPositions(topicsById: ReadonlyMap<number, RecoveredTopic>) {
+    for await (const { key, value } of this.#all(keyKinds.broadcastPosition)) {
+      const reader = new KeyReader(key)
+      const topic = topicsById.get(reader.u32())
+      const queueId = reader.u16()
+      const group = bytesToText(reader.raw(reader.u8()))
+      const consumerName = bytesToText(reader.raw(reader.u8()))
+      if (topic === undefined || queueId >= topic.queues.length) continue
+      const what = `position of consumer '${consumerName}' of group '${group}'`
+      const state = this.#decode(() => decodeBroadcastPosition(value), what, topic.name, queueId)
+      if (state !== undefined) topic.broadcastPositions.push({ queueId, group, consumerName, state })
+    }
   }
 
   /** The value, or undefined and a report where it is damaged. */
@@ -289,5 +326,16 @@ class Recovery {
 
 /** A queue that holds nothing yet. */
 export function emptyQueueState(random: Random): QueueState {
-  return { epoch: newEpoch(random), minOffset: 0, maxOffset: 0, epochOffset: 0, storedBytes: 0, lastStoredMs: 0 }
+  return {
+    epoch: newEpoch(random),
+    minOffset: 0,
+    maxOffset: 0,
+    epochOffset: 0,
+    storedBytes: 0,
+    lastStoredMs: 0,
+    recordsEnd: 0,
+    removedCount: 0,
+    compactedOffset: 0,
+    tombstoneOffset: 0,
+  }
 }

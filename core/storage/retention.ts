@@ -4,8 +4,8 @@
 import type { Store, StoreWrite } from '../ports/store.ts'
 import type { TopicConfig } from '../model/topic.ts'
 import { RecordBatch } from '../record/record-batch.ts'
-import { deletedTopicKey, idIndexKey, KeyReader, keyKinds, recordRange, topicRange } from './keys.ts'
-import type { MessageIndex } from './message-index.ts'
+import { deletedTopicKey, KeyReader, keyKinds, recordRange, topicRange } from './keys.ts'
+import { idKeyOf, type MessageIndex } from './message-index.ts'
 import { lastOffsetOf, type QueueLog } from './queue-log.ts'
 import { readChunks, readRange } from './reads.ts'
 
@@ -19,6 +19,7 @@ export interface Trim {
   /** Offsets up to here go; -1 where nothing does. */
   readonly lastOffset: number
   readonly byteCount: number
+  readonly messageCount: number
   readonly recordCount: number
   /** Whether there may be more to trim. */
   readonly more: boolean
@@ -33,16 +34,17 @@ export async function findExpired(
   const writes: StoreWrite[] = []
   let lastOffset = -1
   let byteCount = 0
+  let messageCount = 0
   let recordCount = 0
-  // A damaged record tells no time: it goes only together with a younger whole one.
+  // A damaged record tells no time: by age it goes only together with a younger whole one.
   let damaged: { key: Uint8Array; size: number }[] = []
   // The newest record stays, so that a quiet topic's offsets and times remain readable.
-  const isNewest = (offset: number) => offset + 1 >= log.maxOffset
+  const isNewest = (offset: number) => offset + 1 >= log.recordsEnd
   const isEmpty = log.minOffset >= log.maxOffset
   const isWithinSize = log.storedBytes <= bytesMax
   // A sweep over many quiet queues reads nothing: the head's time was seen before.
   if (isEmpty || (isWithinSize && log.headStoredMs !== undefined && log.headStoredMs >= beforeMs)) {
-    return { writes, lastOffset, byteCount, recordCount, more: false }
+    return { writes, lastOffset, byteCount, messageCount, recordCount, more: false }
   }
   const { from, to } = recordRange(log.topicId, log.queueId, log.minOffset)
   // The first alone, as it is most often too young, and all of a chunk must be copied and checked.
@@ -53,43 +55,48 @@ export async function findExpired(
     log.headStoredMs = record.storedMs
     return true
   }
-  if (isWithinSize && (await isYoung())) return { writes, lastOffset, byteCount, recordCount, more: false }
+  if (isWithinSize && (await isYoung())) return { writes, lastOffset, byteCount, messageCount, recordCount, more: false }
   for await (const entries of readChunks(store, { from, to }, chunkBytes)) {
     for (const { key, value } of entries) {
       const offset = lastOffsetOf(key)
       const record = openOrUndefined(value)
+      const isOver = log.storedBytes - byteCount > bytesMax
       if (record === undefined) {
         damaged.push({ key, size: value.length })
-        continue
-      }
-      const isOver = log.storedBytes - byteCount > bytesMax
-      if (isNewest(offset) || !(record.storedMs < beforeMs || isOver)) {
+        // What is too much needs no time told; so no whole record goes in its place.
+        if (isNewest(offset) || !isOver) continue
+      } else if (isNewest(offset) || !(record.storedMs < beforeMs || isOver)) {
         log.headStoredMs = record.storedMs
-        return { writes, lastOffset, byteCount, recordCount, more: false }
+        return { writes, lastOffset, byteCount, messageCount, recordCount, more: false }
       }
       for (const { key: damagedKey, size } of damaged) {
         writes.push({ key: damagedKey, value: null })
         byteCount += size
       }
       damaged = []
-      writes.push({ key, value: null })
-      index.indexIds(log.topicId, log.queueId, record, writes, true)
-      index.indexKeys(log.topicId, log.queueId, record, writes, true)
       lastOffset = offset
       recordCount++
-      byteCount += value.length
+      if (record !== undefined) {
+        writes.push({ key, value: null })
+        index.indexIds(log.topicId, log.queueId, record, writes, true)
+        index.indexKeys(log.topicId, log.queueId, record, writes, true)
+        messageCount += record.messageCount
+        byteCount += value.length
+      }
       if (recordCount >= chunkCount || byteCount >= chunkBytes || writes.length >= writeCountMax) {
-        return { writes, lastOffset, byteCount, recordCount, more: true }
+        return { writes, lastOffset, byteCount, messageCount, recordCount, more: true }
       }
     }
   }
-  return { writes, lastOffset, byteCount, recordCount, more: false }
+  return { writes, lastOffset, byteCount, messageCount, recordCount, more: false }
 }
 
 /** One chunk of what is left of a deleted topic. The last chunk removes the reminder of it. */
 export async function findOrphans(store: Store, topicId: number): Promise<{ writes: StoreWrite[]; more: boolean }> {
   const writes: StoreWrite[] = []
-  const kinds = [keyKinds.record, keyKinds.keyIndex, keyKinds.queueState, keyKinds.progress, keyKinds.producer] as const
+  const kinds = [
+    keyKinds.record, keyKinds.keyIndex, keyKinds.queueState, keyKinds.progress, keyKinds.producer, keyKinds.broadcastPosition,
+  ] as const
   for (const kind of kinds) {
     const entries = await readRange(store, { ...topicRange(kind, topicId), bytesMax: chunkBytes, countMax: chunkCount })
     for (const { key, value } of entries) {
@@ -104,14 +111,13 @@ export async function findOrphans(store: Store, topicId: number): Promise<{ writ
 
 function removeIds(key: Uint8Array, value: Uint8Array, writes: StoreWrite[]): void {
   const reader = new KeyReader(key)
-  reader.u32()
+  const topicId = reader.u32()
   const queueId = reader.u16()
   const record = openOrUndefined(value)
   // The index entries of a damaged record stay and lead nowhere, which a query sees.
   if (record === undefined) return
   for (let index = 0; index < record.sliceCount; index++) {
-    const { producerId, producerEpoch, baseSequence, batchCount } = record.sliceAt(index)
-    writes.push({ key: idIndexKey(producerId, producerEpoch, baseSequence + batchCount - 1, queueId), value: null })
+    writes.push({ key: idKeyOf(topicId, queueId, record, record.sliceAt(index)), value: null })
   }
 }
 

@@ -11,9 +11,11 @@ interface CachedLog {
   evictOldest(): void
 }
 
-interface CachedRecord {
-  readonly log: CachedLog
-  readonly byteCount: number
+/** A record's place in the cache, kept by its log. */
+export interface CachedRecord {
+  /** Undefined once the log has given it up by itself. */
+  log: CachedLog | undefined
+  byteCount: number
 }
 
 export class TailCache {
@@ -34,10 +36,19 @@ export class TailCache {
     return this.#byteCount
   }
 
-  added(log: CachedLog, record: RecordBatch): void {
-    const byteCount = record.bytes.length + recordOverheadBytes
-    this.#records.push({ log, byteCount })
-    this.#byteCount += byteCount
+  added(log: CachedLog, record: RecordBatch): CachedRecord {
+    const cached = { log, byteCount: record.bytes.length + recordOverheadBytes }
+    this.#records.push(cached)
+    this.#byteCount += cached.byteCount
+    return cached
+  }
+
+  /** A record was rewritten where it is, or its log has given it up. */
+  replaced(cached: CachedRecord, record: RecordBatch | undefined): void {
+    const byteCount = record === undefined ? 0 : record.bytes.length + recordOverheadBytes
+    this.#byteCount += byteCount - cached.byteCount
+    cached.byteCount = byteCount
+    if (record === undefined) cached.log = undefined
   }
 
   /** Everything added so far is durable; the oldest records beyond the bound are let go. */
@@ -45,7 +56,7 @@ export class TailCache {
     this.#durableEnd = this.#records.length
     while (this.#byteCount > this.#limits.tailCacheBytesMax && this.#first < this.#durableEnd) {
       const { log, byteCount } = this.#records[this.#first++] as CachedRecord
-      log.evictOldest()
+      log?.evictOldest()
       this.#byteCount -= byteCount
     }
     if (this.#first > 1024 && this.#first * 2 > this.#records.length) {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { Client, ConsumeOptions, From, Message, PushConsumer } from '../../core/client/api.ts'
 import { bytes } from '../../core/client/codec.ts'
+import { requestProperties } from '../../core/model/message.ts'
 import type { ConsumeMode } from '../../core/model/topic.ts'
 import { asClientCommand, type ClientCommandOptions, reportFailure, runWithClient } from './client-command.ts'
 import { type CommandContext, createProcessContext } from './context.ts'
@@ -17,6 +18,9 @@ const readersGroup = 'pocketmq-cli'
 interface Options extends ClientCommandOptions {
   readonly group?: string
   readonly filter?: string
+  readonly sql?: string
+  readonly name?: string
+  readonly reply?: string
   readonly from?: From
   readonly mode?: ConsumeMode
   readonly limit?: number
@@ -31,12 +35,17 @@ export function registerConsumeCommand(program: Command, context: CommandContext
     'consume orders',
     'consume orders --from earliest --idle 1s',
     'consume orders --group till --filter "paid || shipped" --json',
+    'consume orders --sql "region = \'eu\' AND price > 10"',
+    'consume prices --mode BROADCASTING --group boards --name board-7',
     'consume orders --group till --limit 1 --no-ack',
   ])
     .description('print messages as they come; Ctrl-C leaves the group')
     .argument('<topic>', 'where from')
     .option('--group <group>', 'consume as a member of this group; without it, read along without taking anything away')
-    .option('--filter <tags>', 'only messages with these tags, joined by ||', '*')
+    .option('--filter <tags>', 'only messages with these tags, joined by || (default: *)')
+    .option('--sql <expression>', 'only messages whose properties fit this SQL92 expression')
+    .option('--name <consumer>', 'BROADCASTING: the relay keeps our place under this name')
+    .option('--reply <body>', 'answer messages that ask for a reply with this')
     .option('--from <start>', 'earliest, latest or a time: where a new group or a reader starts ' +
       '(default: earliest for a group, latest for a reader)', parseFrom)
     .option('--mode <mode>', 'CLUSTERING: members share the messages, or BROADCASTING: each gets all ' +
@@ -47,12 +56,20 @@ export function registerConsumeCommand(program: Command, context: CommandContext
     .option('--ack', 'ack each message once it is printed (default)', true)
     .option('--no-ack', 'ack nothing: messages go back when this ends')
     .action(async (name: string, options: Options) => {
-      if (options.mode === 'CLUSTERING' && options.group === undefined) {
-        context.setExitCode(reportFailure(context, options, new UsageError('--mode CLUSTERING needs a --group')))
+      const fault = faultOf(options)
+      if (fault !== undefined) {
+        context.setExitCode(reportFailure(context, options, new UsageError(fault)))
         return
       }
       await runWithClient(context, options, (client, signal) => consume(context, client, name, options, signal))
     })
+}
+
+function faultOf({ mode, group, filter, sql, name }: Options): string | undefined {
+  if (mode === 'CLUSTERING' && group === undefined) return '--mode CLUSTERING needs a --group'
+  if (filter !== undefined && sql !== undefined) return '--filter and --sql exclude each other'
+  const isBroadcasting = mode === 'BROADCASTING' || (mode === undefined && group === undefined)
+  return name !== undefined && !isBroadcasting ? '--name is for --mode BROADCASTING' : undefined
 }
 
 async function consume(
@@ -76,7 +93,12 @@ function consumeOptionsOf(options: Options, signal: AbortSignal): ConsumeOptions
     group: options.group ?? readersGroup,
     mode,
     signal,
-    ...given({ filter: options.filter, from: options.from, lease: options.lease }),
+    ...given({
+      filter: options.sql === undefined ? options.filter : { sql: options.sql },
+      from: options.from,
+      lease: options.lease,
+    }),
+    ...(options.name === undefined ? {} : { positionKeeper: 'relay' as const, name: options.name }),
     ...(options.limit === undefined ? {} : { prefetch: Math.min(options.limit, 1_000) }),
   }
 }
@@ -92,6 +114,9 @@ async function printAll(
       idle.stop()
       await write(context, options.json === true ? formatJsonLine(messageJson(message)) : messageLine(message), signal)
       counts.printed++
+      if (options.reply !== undefined && message.properties.has(requestProperties.replyTo)) {
+        await message.reply(Buffer.from(options.reply))
+      }
       if (options.ack) track(acks, ackOf(message, counts))
       if (counts.printed === options.limit || signal.aborted) break
       idle.start()

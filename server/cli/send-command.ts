@@ -12,7 +12,9 @@ import { type CommandContext, createProcessContext } from './context.ts'
 import { UsageError } from './failure.ts'
 import { formatJsonLine, write } from './output.ts'
 import { Progress } from './progress.ts'
-import { collect, collectProperty, formatCount, given, parseCount } from './values.ts'
+import {
+  collect, collectProperty, formatCount, formatTime, given, parseCount, parseDurationMs, parseFuture,
+} from './values.ts'
 
 interface Options extends ClientCommandOptions {
   readonly file?: string
@@ -21,6 +23,10 @@ interface Options extends ClientCommandOptions {
   readonly key?: readonly string[]
   readonly group?: string
   readonly property?: ReadonlyMap<string, string>
+  readonly delay?: number
+  readonly at?: Date
+  readonly priority?: number
+  readonly ttl?: number
   readonly count?: number
   readonly progress?: boolean
 }
@@ -30,6 +36,8 @@ export function registerSendCommand(program: Command, context: CommandContext = 
   asClientCommand(program.command('send'), [
     'send orders \'{"id":42}\' --tag paid --key 42',
     'send orders --file order.json',
+    'send reminders \'{"id":42}\' --delay 30m',
+    'send alarms fire --priority 9 --ttl 10m',
     'send flights --lines flights.ndjson --group DTW',
     'seq 1000 | pocketmq send numbers --progress',
   ])
@@ -42,6 +50,10 @@ export function registerSendCommand(program: Command, context: CommandContext = 
     .option('--key <key>', 'a word it is found by; may be repeated', collect)
     .option('--group <messageGroup>', 'its message group, which a FIFO topic needs')
     .option('--property <name=value>', 'a property; may be repeated', collectProperty)
+    .option('--delay <duration>', 'deliver it so long after it reached the relay', parseDurationMs)
+    .option('--at <time>', 'deliver it at this time: ISO, or +30m', (text: string) => parseFuture(text))
+    .option('--priority <number>', '0 to 9, higher first; for a PRIORITY topic', parseCount(0))
+    .option('--ttl <duration>', 'deliver it for so long', parseDurationMs)
     .option('--count <count>', 'send the one body so many times', parseCount(1))
     .option('--progress', 'show progress even where stderr is no terminal')
     .action(async (name: string, body: string | undefined, options: Options) => {
@@ -58,6 +70,7 @@ export function registerSendCommand(program: Command, context: CommandContext = 
 function faultOf(body: string | undefined, options: Options): string | undefined {
   const sources = [body, options.file, options.lines].filter((source) => source !== undefined)
   if (sources.length > 1) return 'a body, --file and --lines exclude each other'
+  if (options.delay !== undefined && options.at !== undefined) return '--delay and --at exclude each other'
   if (options.count !== undefined && body === undefined && options.file === undefined) {
     return '--count repeats one body: give it as an argument or with --file'
   }
@@ -126,8 +139,8 @@ class Sender {
     this.#options = options
     this.#signal = signal
     this.#progress = new Progress(context, options.progress)
-    const { tag, key: keys, group: messageGroup, property: properties } = options
-    this.#headers = given({ tag, keys, messageGroup, properties })
+    const { tag, key: keys, group: messageGroup, property: properties, delay, at: deliverAt, priority, ttl } = options
+    this.#headers = given({ tag, keys, messageGroup, properties, delay, deliverAt, priority, ttl })
   }
 
   async send(body: Uint8Array): Promise<void> {
@@ -175,6 +188,9 @@ class Sender {
 }
 
 function receiptLine(receipt: SendReceipt): string {
+  if (receipt.deliverMs !== undefined) {
+    return `stored ${receipt.messageId}, due ${formatTime(receipt.deliverMs)}; recall handle ${receipt.recallHandle ?? '-'}\n`
+  }
   const place = receipt.queueId === undefined ? '' : ` in queue ${receipt.queueId} at offset ${receipt.offset}`
   return `stored ${receipt.messageId}${place}${receipt.duplicate ? ' (a duplicate)' : ''}\n`
 }

@@ -1,21 +1,28 @@
-// `pocketmq topic create|list|describe|delete`.
+// `pocketmq topic create|configure|list|describe|delete`.
 
 import type { Command } from 'commander'
-import { createInterface } from 'node:readline/promises'
 import type { Client, TopicDetail, TopicInfo, TopicSettings } from '../../core/client/api.ts'
 import { asClientCommand, type ClientCommandOptions, reportFailure, runWithClient } from './client-command.ts'
+import { confirm, faultOfYes } from './confirm.ts'
 import { type CommandContext, createProcessContext } from './context.ts'
 import { UsageError } from './failure.ts'
 import { formatFields, formatJson, formatTable, write } from './output.ts'
 import {
-  formatBytes, formatCount, formatDuration, given, parseCount, parseDurationMs, parseSizeBytes, parseWord,
+  formatBytes, formatCount, formatDuration, given, parseCount, parseDurationMs, parseShare, parseSizeBytes,
+  parseWord,
 } from './values.ts'
 
-interface CreateOptions extends ClientCommandOptions {
-  readonly queues?: number
-  readonly type?: 'NORMAL' | 'FIFO'
+interface ConfigureOptions extends ClientCommandOptions {
   readonly retention?: number
   readonly retentionBytes?: number
+  readonly ttl?: number
+  readonly trace?: number
+}
+
+interface CreateOptions extends ConfigureOptions {
+  readonly queues?: number
+  readonly type?: 'NORMAL' | 'FIFO' | 'PRIORITY'
+  readonly compact?: boolean
 }
 
 interface ListOptions extends ClientCommandOptions {
@@ -26,22 +33,45 @@ interface DeleteOptions extends ClientCommandOptions {
   readonly yes?: string
 }
 
+const retentionMeaning = 'delete messages older than this, e.g. 72h; 0 keeps all'
+const retentionBytesMeaning = 'delete the oldest above this size, e.g. 10GiB; 0 is no bound'
+const ttlMeaning = 'deliver messages for so long that name no time of their own; 0 is for ever'
+const traceMeaning = 'share of messages that are traced, 0 to 1'
+
 /** Adds `topic` to the program. */
 export function registerTopicCommand(program: Command, context: CommandContext = createProcessContext()): void {
-  const topic = program.command('topic').description('create, list, describe and delete topics')
+  const topic = program.command('topic').description('create, configure, list, describe and delete topics')
 
   asClientCommand(topic.command('create'), [
     'topic create orders',
     'topic create flights --type FIFO --queues 8 --retention 7d',
+    'topic create alarms --type PRIORITY --ttl 10m',
+    'topic create prices --compact',
   ])
     .description('create a topic; the same settings again are no error')
     .argument('<topic>', 'its name')
     .option('--queues <count>', 'number of queues (the relay decides if not given)', parseCount(1))
-    .option('--type <type>', 'NORMAL, or FIFO: order within a message group', parseWord('NORMAL', 'FIFO'))
-    .option('--retention <duration>', 'delete messages older than this, e.g. 72h; 0 keeps all', parseDurationMs)
-    .option('--retention-bytes <size>', 'delete the oldest above this size, e.g. 10GiB; 0 is no bound', parseSizeBytes)
+    .option('--type <type>', 'NORMAL, FIFO: order within a message group, or PRIORITY: a queue for each of 0 to 9',
+      parseWord('NORMAL', 'FIFO', 'PRIORITY'))
+    .option('--compact', 'keep only the last message of each key')
+    .option('--retention <duration>', retentionMeaning, parseDurationMs)
+    .option('--retention-bytes <size>', retentionBytesMeaning, parseSizeBytes)
+    .option('--ttl <duration>', ttlMeaning, parseDurationMs)
+    .option('--trace <share>', traceMeaning, parseShare)
     .action((name: string, options: CreateOptions) => runWithClient(context, options, async (client) => {
       const detail = await client.admin.createTopic(name, settingsOf(options))
+      await write(context, options.json === true ? formatJson(detail) : `${describeSettings(detail)}\n`)
+    }))
+
+  asClientCommand(topic.command('configure'), ['topic configure orders --retention 30d', 'topic configure orders --trace 1'])
+    .description('change a topic while it is in use; queues, type and compaction stay as it was made')
+    .argument('<topic>', 'its name')
+    .option('--retention <duration>', retentionMeaning, parseDurationMs)
+    .option('--retention-bytes <size>', retentionBytesMeaning, parseSizeBytes)
+    .option('--ttl <duration>', ttlMeaning, parseDurationMs)
+    .option('--trace <share>', traceMeaning, parseShare)
+    .action((name: string, options: ConfigureOptions) => runWithClient(context, options, async (client) => {
+      const detail = await client.admin.configureTopic(name, settingsOf(options))
       await write(context, options.json === true ? formatJson(detail) : `${describeSettings(detail)}\n`)
     }))
 
@@ -66,9 +96,9 @@ export function registerTopicCommand(program: Command, context: CommandContext =
     .argument('<topic>', 'its name')
     .option('--yes <topic>', 'delete without asking; must repeat the name')
     .action(async (name: string, options: DeleteOptions) => {
-      if (options.yes !== undefined && options.yes !== name) {
-        const wrong = new UsageError(`--yes says '${options.yes}', the topic is '${name}': nothing was deleted`)
-        context.setExitCode(reportFailure(context, options, wrong))
+      const fault = faultOfYes(name, options.yes, 'topic')
+      if (fault !== undefined) {
+        context.setExitCode(reportFailure(context, options, new UsageError(fault)))
         return
       }
       await runWithClient(context, options, (client, signal) => deleteTopic(context, client, name, options, signal))
@@ -76,15 +106,16 @@ export function registerTopicCommand(program: Command, context: CommandContext =
 }
 
 function settingsOf(options: CreateOptions): TopicSettings {
-  const { queues: queueCount, type: messageType, retention, retentionBytes } = options
-  return given({ queueCount, messageType, retention, retentionBytes })
+  const { queues: queueCount, type: messageType, compact, retention, retentionBytes, ttl, trace } = options
+  const cleanupPolicy = compact === true ? 'COMPACT' as const : undefined
+  return given({ queueCount, messageType, cleanupPolicy, retention, retentionBytes, ttl, trace })
 }
 
 async function deleteTopic(
   context: CommandContext, client: Client, name: string, options: DeleteOptions, signal: AbortSignal,
 ): Promise<void> {
   const detail = await client.admin.describeTopic(name)
-  if (options.yes === undefined) await confirmDeletion(context, detail, signal)
+  if (options.yes === undefined) await confirm(context, name, 'topic', consequenceOf(detail), signal)
   await client.admin.deleteTopic(name)
   const messageCount = countMessages(detail)
   await write(context, options.json === true
@@ -92,42 +123,27 @@ async function deleteTopic(
     : `deleted ${name} and its ${formatCount(messageCount)} messages\n`)
 }
 
-async function confirmDeletion(context: CommandContext, detail: TopicDetail, signal: AbortSignal): Promise<void> {
-  if (context.input.isTTY !== true) {
-    throw new UsageError(`nobody is here to confirm; delete with --yes ${detail.topic}`)
-  }
+function consequenceOf(detail: TopicDetail): string {
   const groups = detail.groups.length === 0 ? '' : ` and the progress of ${detail.groups.length} groups`
-  const terminal = createInterface({ input: context.input, output: context.errors })
-  // A terminal in line mode takes Ctrl-C for itself.
-  const interrupted = new Promise<never>((_, reject) => {
-    terminal.once('SIGINT', () => {
-      process.kill(process.pid, 'SIGINT')
-      reject(new UsageError('interrupted: nothing was deleted'))
-    })
-  })
-  try {
-    const what = `${formatCount(countMessages(detail))} messages${groups}`
-    const question = `This deletes ${what}. Type the topic’s name to go on: `
-    const answer = (await Promise.race([terminal.question(question, { signal }), interrupted])).trim()
-    if (answer !== detail.topic) throw new UsageError(`'${answer}' is not '${detail.topic}': nothing was deleted`)
-  } finally {
-    terminal.close()
-  }
+  return `${formatCount(countMessages(detail))} messages${groups}`
 }
 
 function countMessages(detail: TopicDetail): number {
   return detail.queues.reduce((sum, queue) => sum + queue.maxOffset - queue.minOffset, 0)
 }
 
-function formatTopics(topics: readonly (TopicInfo & { readonly messageCount: number })[]): string {
+function formatTopics(
+  topics: readonly (TopicInfo & { readonly messageCount: number; readonly delayedCount: number })[],
+): string {
   if (topics.length === 0) return 'no topics\n'
   return formatTable(
     [
       { title: 'topic' }, { title: 'type' }, { title: 'queues', align: 'right' }, { title: 'messages', align: 'right' },
-      { title: 'retention' },
+      { title: 'delayed', align: 'right' }, { title: 'retention' },
     ],
     topics.map((info) => [
-      info.topic, info.messageType, formatCount(info.queueCount), formatCount(info.messageCount), formatRetention(info),
+      info.topic, info.messageType, formatCount(info.queueCount), formatCount(info.messageCount),
+      formatCount(info.delayedCount), formatRetention(info),
     ]),
   )
 }
@@ -138,7 +154,10 @@ function formatTopic(detail: TopicDetail): string {
     ['topic', detail.topic],
     ['type', detail.messageType],
     ['messages', `${formatCount(countMessages(detail))} (${formatBytes(storedBytes)})`],
+    ...(detail.delayedCount === 0 ? [] : [['delayed', formatCount(detail.delayedCount)] as const]),
     ['retention', formatRetention(detail)],
+    ...(detail.ttlMs === 0 ? [] : [['delivered for', formatDuration(detail.ttlMs)] as const]),
+    ...(detail.trace === 0 ? [] : [['traced', `${detail.trace * 100} %`] as const]),
     ['groups', detail.groups.join(', ') || '-'],
   ])
   const queues = formatTable(
@@ -156,13 +175,16 @@ function formatTopic(detail: TopicDetail): string {
 
 function describeSettings(info: TopicInfo): string {
   const queues = `${info.queueCount} queue${info.queueCount === 1 ? '' : 's'}`
-  return `topic ${info.topic}: ${info.messageType}, ${queues}, retention ${formatRetention(info)}`
+  const ttl = info.ttlMs === 0 ? '' : `, delivered for ${formatDuration(info.ttlMs)}`
+  const trace = info.trace === 0 ? '' : `, ${info.trace * 100} % traced`
+  return `topic ${info.topic}: ${info.messageType}, ${queues}, retention ${formatRetention(info)}${ttl}${trace}`
 }
 
-function formatRetention({ retentionMs, retentionBytes }: TopicInfo): string {
+function formatRetention({ retentionMs, retentionBytes, cleanupPolicy }: TopicInfo): string {
   const bounds = [
     ...(retentionMs === 0 ? [] : [formatDuration(retentionMs)]),
     ...(retentionBytes === 0 ? [] : [formatBytes(retentionBytes)]),
   ]
+  if (cleanupPolicy === 'COMPACT') bounds.unshift('last of each key')
   return bounds.join(', ') || 'for ever'
 }

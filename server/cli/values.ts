@@ -40,6 +40,18 @@ export function parseCount(min: number): (text: string) => number {
   }
 }
 
+/** A share from 0 to 1, in thousandths. */
+export function parseShare(text: string): number {
+  const value = /^\d*\.?\d+$/.test(text) ? Number(text) : NaN
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('It takes a share from 0 to 1, such as 0.05.')
+  return Math.round(value * 1000) / 1000
+}
+
+/** A moment still to come: as `parseTime`, or `+10m`. */
+export function parseFuture(text: string, nowMs: number = Date.now()): Date {
+  return text.startsWith('+') ? new Date(nowMs + parseDurationMs(text.slice(1))) : parseTime(text, nowMs)
+}
+
 /** One of a few words, in capitals or not. */
 export function parseWord<const W extends string>(...words: readonly W[]): (text: string) => W {
   return (text) => {

@@ -18,6 +18,18 @@ export interface Figures {
   readonly connectionKib?: number
   /** From the start of the process to its being ready, in milliseconds. */
   readonly openMs?: number
+  /** Delayed messages taken, by wall clock, and delivered, counted from the moment the first was due. */
+  readonly scheduledPerSecond?: number
+  readonly firedPerSecond?: number
+  /** As `serverMicros`, for each of the two. */
+  readonly scheduleMicros?: number
+  readonly fireMicros?: number
+  /** From the time a delayed message was due to its arrival at the consumer, in milliseconds. */
+  readonly lateP50Ms?: number
+  readonly lateP99Ms?: number
+  /** Time that a filter takes for one message, in microseconds of one core. */
+  readonly tagMicros?: number
+  readonly sqlMicros?: number
   /** CPU time of the load generator per wall clock, in percent of one core: near 100 it is what limits. */
   readonly loadPercent?: number
 }
@@ -40,6 +52,14 @@ export const figureHeadings: Readonly<Record<FigureName, FigureHeading>> = {
   windowCount: { heading: 'under way', decimals: 0, moreIsBetter: true },
   connectionKib: { heading: 'KiB/conn', decimals: 1, moreIsBetter: false },
   openMs: { heading: 'open ms', decimals: 0, moreIsBetter: false },
+  scheduledPerSecond: { heading: 'scheduled/s', decimals: 0, moreIsBetter: true },
+  firedPerSecond: { heading: 'fired/s', decimals: 0, moreIsBetter: true },
+  scheduleMicros: { heading: 'server µs/scheduled', decimals: 2, moreIsBetter: false },
+  fireMicros: { heading: 'server µs/fired', decimals: 2, moreIsBetter: false },
+  lateP50Ms: { heading: 'late p50 ms', decimals: 0, moreIsBetter: false },
+  lateP99Ms: { heading: 'late p99 ms', decimals: 0, moreIsBetter: false },
+  tagMicros: { heading: 'tag µs/msg', decimals: 3, moreIsBetter: false },
+  sqlMicros: { heading: 'SQL µs/msg', decimals: 3, moreIsBetter: false },
   loadPercent: { heading: 'load CPU %', decimals: 0, moreIsBetter: true },
 }
 

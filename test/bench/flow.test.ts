@@ -31,6 +31,27 @@ describe('Flow', () => {
     expect(flow.sentCount).toBe(2)
   })
 
+  test('ends where only the first of every few sends is to be delivered', async () => {
+    const options = { deliveriesPerSend: 1, sendsPerDelivery: 3, acknowledges: false, bodyBytes, drainMsMax: 5 }
+    const flow = new Flow(options)
+    const phase = flow.run(1, () => {
+      for (let count = 0; count < 4; count++) flow.countSent()
+      flow.countDelivered(bodyBytes)
+      flow.countDelivered(bodyBytes)
+    })
+    await expect(phase).resolves.toBe(4)
+  })
+
+  test('fails when a message is filtered out that should pass', async () => {
+    const options = { deliveriesPerSend: 1, sendsPerDelivery: 3, acknowledges: false, bodyBytes, drainMsMax: 5 }
+    const flow = new Flow(options)
+    const phase = flow.run(1, () => {
+      for (let count = 0; count < 4; count++) flow.countSent()
+      flow.countDelivered(bodyBytes)
+    })
+    await expect(phase).rejects.toThrow('1 messages did not arrive')
+  })
+
   test('fails when a message is lost', async () => {
     const flow = new Flow({ deliveriesPerSend: 1, acknowledges: false, bodyBytes, drainMsMax: 5 })
     const phase = flow.run(1, () => {

@@ -5,6 +5,8 @@
 export interface FlowOptions {
   /** How many deliveries each send leads to. */
   readonly deliveriesPerSend: number
+  /** Where not each send is delivered: how many make one such, the first of them being it. Default 1. */
+  readonly sendsPerDelivery?: number
   /** Whether the system answers sends; then a phase waits for all answers too. */
   readonly acknowledges: boolean
   readonly bodyBytes: number
@@ -89,8 +91,8 @@ export class Flow {
   }
 
   #finishIfDrained(): void {
-    const { deliveriesPerSend, acknowledges } = this.#options
-    const expectedCount = this.sentCount * deliveriesPerSend
+    const { acknowledges } = this.#options
+    const expectedCount = this.#expectedCount()
     if (this.deliveredCount > expectedCount) {
       this.fail(new Error(`${this.deliveredCount} messages arrived where ${expectedCount} were due: duplicates`))
     } else if (this.deliveredCount === expectedCount && (!acknowledges || this.acknowledgedCount === this.sentCount)) {
@@ -98,9 +100,15 @@ export class Flow {
     }
   }
 
+  /** The deliveries that all sends so far lead to. */
+  #expectedCount(): number {
+    const { deliveriesPerSend, sendsPerDelivery = 1 } = this.#options
+    return Math.ceil(this.sentCount / sendsPerDelivery) * deliveriesPerSend
+  }
+
   #describeMissing(): string {
-    const { deliveriesPerSend, acknowledges, drainMsMax } = this.#options
-    const missingCount = this.sentCount * deliveriesPerSend - this.deliveredCount
+    const { acknowledges, drainMsMax } = this.#options
+    const missingCount = this.#expectedCount() - this.deliveredCount
     const unansweredCount = acknowledges ? this.sentCount - this.acknowledgedCount : 0
     return `${missingCount} messages did not arrive and ${unansweredCount} sends had no answer within ${drainMsMax} ms`
   }

@@ -10,6 +10,13 @@ export const scenarioNames = [
   'idle-connection',
   'catch-up',
   'open',
+  'delayed',
+  'delayed-scattered',
+  'transactions',
+  'message-groups',
+  'traced-queue',
+  'filtered-queue',
+  'filter-cost',
 ] as const
 export type ScenarioName = (typeof scenarioNames)[number]
 
@@ -21,6 +28,7 @@ export interface Pace {
   /** How long a phase may take beyond its time until all that was sent has arrived. */
   readonly drainMsMax: number
   readonly idleConnectionCount: number
+  /** Messages stored before a reader comes, and messages scheduled before the first is due. */
   readonly backlogCount: number
 }
 
@@ -55,6 +63,7 @@ export interface Job {
   readonly task: 'measure' | 'fill'
   readonly scenario: ScenarioName
   readonly system: string
+  /** 0 where bodies play no part. */
   readonly bodyBytes: number
   readonly pace: Pace
   /** Where durable data lies: the server's, or the own one of a system that has no server. */

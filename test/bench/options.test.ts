@@ -21,6 +21,12 @@ describe('parseOptions', () => {
     })
   })
 
+  test('takes scenarios with commas between too', () => {
+    expect(parseOptions(['--only', 'delayed, transactions', '--only', 'filter-cost'], systemNames)).toMatchObject({
+      options: { scenarios: ['delayed', 'transactions', 'filter-cost'] },
+    })
+  })
+
   test('makes a quick run one round, unless rounds are asked for', () => {
     expect(parseOptions(['--quick'], systemNames)).toMatchObject({ options: { pace: quickPace, isQuick: true } })
     expect(parseOptions(['--quick', '--rounds', '2'], systemNames)).toMatchObject({
@@ -31,6 +37,7 @@ describe('parseOptions', () => {
   test.each([
     [['--bogus'], '--bogus'],
     [['--only', 'nothing'], '--only'],
+    [['--only', 'open,nothing'], "'nothing'"],
     [['--systems', 'ws,kafka'], 'kafka'],
     [['--rounds', '0'], '--rounds'],
     [['--rounds', '1.5'], '--rounds'],

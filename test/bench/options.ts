@@ -28,10 +28,10 @@ export function parseOptions(args: readonly string[], systemNames: readonly stri
     .description('Measures PocketMQ beside other systems and beside the limits of its parts.')
     .option('--quick', 'one short round with small bodies, in under a minute; the figures are rough', false)
     .addOption(
-      new Option('--only <scenario>', 'this scenario only; may be repeated')
+      new Option('--only <scenario>', 'these scenarios only, with commas between; may be repeated')
         .choices(scenarioNames)
         // `choices` brings a parser of its own, which keeps the last value alone.
-        .argParser(collectScenario),
+        .argParser(collectScenarios),
     )
     .option('--systems <names>', `these systems only, with commas between: ${systemNames.join(', ')}`, parseSystems)
     .option('--rounds <count>', `how often each case is measured (default: ${fullPace.roundCount})`, parseRounds)
@@ -72,10 +72,13 @@ export function parseOptions(args: readonly string[], systemNames: readonly stri
   }
 }
 
-function collectScenario(value: string, earlier: readonly ScenarioName[] | undefined): ScenarioName[] {
-  const name = scenarioNames.find((candidate) => candidate === value)
-  if (name === undefined) throw new InvalidArgumentError(`Allowed choices are ${scenarioNames.join(', ')}.`)
-  return [...(earlier ?? []), name]
+function collectScenarios(value: string, earlier: readonly ScenarioName[] | undefined): ScenarioName[] {
+  const names = value.split(',').map((part) => {
+    const name = scenarioNames.find((candidate) => candidate === part.trim())
+    if (name === undefined) throw new InvalidArgumentError(`'${part.trim()}' is none of ${scenarioNames.join(', ')}.`)
+    return name
+  })
+  return [...(earlier ?? []), ...names]
 }
 
 function parseRounds(value: string): number {

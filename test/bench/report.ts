@@ -49,7 +49,7 @@ function formatScenario(scenario: Scenario, rows: readonly Result[], systems: re
     const anchorOf = (system: string) => rows.find((row2) => row2.system === system && row2.bodyBytes === row.bodyBytes)
     table.push([
       titleOf(row.system),
-      `${row.bodyBytes} B`,
+      row.bodyBytes === 0 ? '–' : `${row.bodyBytes} B`,
       ...scenario.figures.map((name, index) => formatFigure(row, name, index === 0)),
       ...anchors.map(({ system, figure }) => formatRatio(row, anchorOf(system), figure)),
     ])

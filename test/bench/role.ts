@@ -83,7 +83,7 @@ async function doJob(job: Job): Promise<Figures> {
   }
   const { server } = job
   if (server === undefined) throw new Error(`${job.system} needs its server`)
-  const client = await system.openClient(server.port)
+  const client = await system.openClient(server.port, job.scenario)
   if (job.task === 'fill') {
     if (client.fill === undefined) throw new Error(`${job.system} stores no backlog`)
     await client.prepare?.(topicName, 'queue')

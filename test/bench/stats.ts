@@ -9,7 +9,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** The smallest value that at least `share` (0 to 1) of the values do not exceed (nearest rank). NaN of none. */
-export function percentile(values: readonly number[], share: number): number {
+export function percentile(values: ArrayLike<number>, share: number): number {
   const sorted = Float64Array.from(values).sort()
   const rank = Math.ceil(share * sorted.length)
   return sorted[Math.min(Math.max(rank - 1, 0), sorted.length - 1)] ?? Number.NaN

@@ -39,13 +39,14 @@ function countRedeliveries(history: History, group: string, readerOf: (member: s
       for (const delivery of lastByMessage.values()) excuseByDeath(delivery, event.member)
     }
     if (!('group' in event) || event.group !== group) continue
-    const name = JSON.stringify([readerOf(event.member), event.message])
+    const name = `${readerOf(event.member)}\n${event.message}`
     const last = lastByMessage.get(name)
     if (event.kind === 'delivered') {
       if (last !== undefined) redeliveryCount++
       const fault = last === undefined ? undefined : faultOf(last)
       if (fault !== undefined) unjustified.push({ message: event.message, text: `${describe(event)} again: ${fault}` })
-      lastByMessage.set(name, { event, isConsumed: false, isExcused: lostLeases.has(leaseNameOf(event)) })
+      const isExcused = lostLeases.size > 0 && lostLeases.has(leaseNameOf(event))
+      lastByMessage.set(name, { event, isConsumed: false, isExcused })
     } else if (last !== undefined && last.event.member === event.member) {
       if (event.kind === 'consumed') last.isConsumed = true
       if (event.kind === 'retried') last.isExcused = true
@@ -70,5 +71,5 @@ function describe(event: EventOf<'delivered'>): string {
 }
 
 function leaseNameOf(event: EventOf<'delivered'> | EventOf<'lease-lost'>): string {
-  return JSON.stringify([event.group, event.member, event.message, event.attempt])
+  return `${event.group}\n${event.member}\n${event.message}\n${event.attempt}`
 }

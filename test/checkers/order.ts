@@ -24,7 +24,7 @@ function findStepsBack(history: History, group: string, readerOf: (member: strin
   for (const { message, member } of deliveriesTo(history, group)) {
     const place = placeByMessage.get(message)
     if (place === undefined) continue
-    const sequence = JSON.stringify([readerOf(member), place.messageGroup])
+    const sequence = `${readerOf(member)}\n${place.messageGroup}`
     const before = furthest.get(sequence)
     if (before === undefined || place.index >= before.index) furthest.set(sequence, { message, index: place.index })
     else violations.push({ message, text: `${group} saw ${message} of ${place.messageGroup} after ${before.message}` })

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { AssertionError } from '../../core/assert.ts'
 import { ByteReader, ByteWriter, concatBytes } from '../../core/bytes.ts'
 import { PocketError } from '../../core/errors.ts'
-import { fixedLimits } from '../../core/limits.ts'
+import { defaultLimits, fixedLimits } from '../../core/limits.ts'
 import { decodeDownstream, decodeUpstream, encodeFrame, FrameOutbox } from '../../core/protocol/codec.ts'
 import type { FrameFields, FrameName } from '../../core/protocol/frames.ts'
 import { hotReaders, hotWriters } from '../../core/protocol/hot-frames.ts'
@@ -87,6 +87,32 @@ describe('hand-written twins', () => {
       if (typeof declared === 'string') refusedCount++
     }), { numRuns: 1_000 })
     expect(refusedCount).toBeGreaterThan(20)
+  })
+
+  test('refuse to read a list that is over its bound, though its bytes are there', () => {
+    const { batchMessageCountMax, rangesPerFrameMax } = fixedLimits
+    const lists: [FrameName, readonly number[], number, number][] = [
+      // Name, fields before the list, its bound, the bytes of an item.
+      ['ACK', [1, 1], rangesPerFrameMax, 4],
+      ['DONE', [1], rangesPerFrameMax, 3],
+      ['PUBLISHED', [1, 0, 1], batchMessageCountMax, 7],
+      ['PUBLISHED', [1, 0, 1, 0], batchMessageCountMax, 1],
+    ]
+    for (const [name, head, countMax, itemBytes] of lists) {
+      const { declared } = frameSpecs.find((spec) => spec.name === name) as (typeof frameSpecs)[number]
+      const bytesOf = (count: number): Uint8Array => {
+        const writer = new ByteWriter()
+        writer.raw(Uint8Array.from(head))
+        writer.varint(count)
+        // One more, for the empty list that follows the segments.
+        writer.raw(new Uint8Array(count * itemBytes + 1))
+        return writer.finish()
+      }
+      for (const read of [declared.read, hotReaders[name] as (reader: ByteReader) => object]) {
+        expect(codeOf(() => read(new ByteReader(bytesOf(countMax))))).toBe('none')
+        expect(codeOf(() => read(new ByteReader(bytesOf(countMax + 1))))).toBe('BAD_FRAME')
+      }
+    }
   })
 
   test.each(twins)('refuse to write in %s what its table entry refuses', (name, spec) => {
@@ -214,14 +240,56 @@ describe('byte fields', () => {
   })
 })
 
+/** One more than `countMax`. */
+function manyOf<T>(value: T, countMax: number): T[] {
+  return Array.from({ length: countMax + 1 }, () => value)
+}
+
+describe('a list at its bound', () => {
+  const { batchMessageCountMax } = fixedLimits
+  const position = { epoch: 1, offset: 5 }
+  const someOf = <T>(value: T, count: number): T[] => manyOf(value, count - 1)
+  const full: [FrameName, AnyFields][] = [
+    ['PUBLISHED', {
+      requestId: 1, duplicate: false, storedMs: 0,
+      segments: someOf({ queueId: 0, epoch: 0, offset: 0, count: 1 }, batchMessageCountMax),
+      scheduled: someOf(5, batchMessageCountMax),
+    }],
+    ['FOLLOW', {
+      requestId: 1, subscriptionId: 1, withProgress: true,
+      topics: someOf('t'.repeat(255), fixedLimits.followTopicCountMax),
+      positions: someOf({ topic: 't'.repeat(255), queueId: 1_023, position }, fixedLimits.progressCountMax),
+    }],
+    ['RESEND_DEAD_LETTERS', { requestId: 1, group: 'g', messageIds: someOf('i'.repeat(64), fixedLimits.deadLetterCountMax) }],
+    ['POSITIONS', { subscriptionId: 1, positions: someOf({ queueId: 1, position }, fixedLimits.queueCountMax) }],
+    ['CHANGES', {
+      subscriptionId: 1, sequence: 1, isCurrent: true, lag: 0,
+      changes: someOf(
+        { kind: 'record', topic: 't', queueId: 0, offset: 0, group: '', value: new Uint8Array(3) },
+        fixedLimits.changesPerFrameMax,
+      ),
+    }],
+  ]
+
+  test.each(full)('is written and read in %s', (name, fields) => {
+    const { direction } = frameSpecs.find((spec) => spec.name === name) as (typeof frameSpecs)[number]
+    const bytes = encodeAny(name, fields)
+    expect(bytes.length).toBeLessThan(defaultLimits.frameBytesMax)
+    expect(decodeAny(direction, bytes)).toEqual([{ ...fields, name }])
+  })
+})
+
 describe('an outbox', () => {
   test('keeps what it has when a frame is refused', () => {
     const outbox = new FrameOutbox()
     outbox.add('PING', { nonce: 7 })
-    const tooManyRanges = Array.from(
-      { length: fixedLimits.rangesPerFrameMax + 1 },
-      () => ({ queueId: 0, leaseId: 1, offset: 0, count: 1 }),
-    )
+    const tooManyRanges = manyOf({ queueId: 0, leaseId: 1, offset: 0, count: 1 }, fixedLimits.rangesPerFrameMax)
+    const { batchMessageCountMax, changesPerFrameMax, deadLetterCountMax } = fixedLimits
+    const tooManySegments = manyOf({ queueId: 0, epoch: 1, offset: 0, count: 1 }, batchMessageCountMax)
+    const tooManyTimes = manyOf(1, batchMessageCountMax)
+    const tooManyIds = manyOf('a', deadLetterCountMax)
+    const change = { kind: 'topic', topic: 't', queueId: 0, offset: 0, group: '', value: new Uint8Array(0) }
+    const tooManyChanges = manyOf(change, changesPerFrameMax)
     const refused: [FrameName, AnyFields][] = [
       ['DESCRIBE_TOPIC', { requestId: 1, topic: 'x'.repeat(fixedLimits.systemTopicNameLengthMax + 1) }],
       ['SUBSCRIBE', {
@@ -232,6 +300,18 @@ describe('an outbox', () => {
       ['CREDIT', { subscriptionId: 1, messageCount: -1, byteCount: 1 }],
       ['ACK', { requestId: 1, subscriptionId: 1, ranges: tooManyRanges }],
       ['EXTEND', { requestId: 1, subscriptionId: 1, ranges: tooManyRanges, leaseMs: 1 }],
+      ['PUBLISHED', { requestId: 1, duplicate: false, storedMs: 0, segments: tooManySegments, scheduled: [] }],
+      ['PUBLISHED', { requestId: 1, duplicate: false, storedMs: 0, segments: [], scheduled: tooManyTimes }],
+      ['RECALL', { requestId: 1, topic: 't', recallHandle: 'x'.repeat(fixedLimits.recallHandleBytesMax + 1) }],
+      ['PREPARE', {
+        requestId: 1, transactionId: new Uint8Array(9), producerGroup: 'g', checkAfterMs: 0, topic: 't', baseSequence: 0,
+        messageCount: 1, messages: new Uint8Array(0),
+      }],
+      ['REPLY', { requestId: 1, replyTo: 'c', correlationId: 'x'.repeat(65), message: new Uint8Array(0) }],
+      ['RESEND_DEAD_LETTERS', { requestId: 1, group: 'g', messageIds: tooManyIds }],
+      ['PURGE_DEAD_LETTERS', { requestId: 1, group: 'g', messageIds: ['x'.repeat(65)] }],
+      ['FOLLOW', { requestId: 1, subscriptionId: 1, topics: tooManyIds, positions: [], withProgress: false }],
+      ['CHANGES', { subscriptionId: 1, sequence: 1, isCurrent: true, lag: 0, changes: tooManyChanges }],
     ]
     for (const [name, fields] of refused) {
       expect(codeOf(() => outbox.add(name, fields as FrameFields<FrameName>))).toBe('BAD_ARGUMENT')

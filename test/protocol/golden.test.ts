@@ -8,7 +8,7 @@ import { decodeMessage, encodeMessage } from '../../core/record/message-codec.ts
 import { encodeRecordBatch, RecordBatch, selectFromRecord } from '../../core/record/record-batch.ts'
 import { sliceOf } from '../support/messages.ts'
 import { decodeAny, frameSpecs } from '../support/frames.ts'
-import { fromHex, goldenFrames, goldenMessages, goldenRecord, toHex } from './golden.ts'
+import { fromHex, goldenExpiringRecord, goldenFrames, goldenMessages, goldenRecord, toHex } from './golden.ts'
 
 const frames = frameSpecs.map((spec) => [spec.name, spec] as const)
 
@@ -82,5 +82,28 @@ describe('the golden bytes', () => {
     const selection = RecordBatch.open(fromHex(goldenRecord.selection))
     expect(selection.isWhole).toBe(false)
     expect([0, 1].map((index) => selection.messageAt(index, 'orders', 3))).toEqual([messages[0], messages[2]])
+  })
+
+  test('of a record with times to live are written and read', () => {
+    const messages = [
+      { headers: { bornMs, ttlMs: 60_000 }, body: fromHex('30') },
+      { headers: { bornMs, tag: 'paid' }, body: fromHex('31') },
+      { headers: { bornMs, deliverMs: bornMs + 90_000, ttlMs: 3_456_000_000 }, body: fromHex('32') },
+    ]
+    const head = { epoch: 0x89abcdef, baseOffset: 1_000, storedMs }
+    const written = encodeRecordBatch(head, [sliceOf({ ...firstBatch, messages, indexes: [0, 1, 2] }, false)])
+    expect(toHex(written)).toBe(toHex(fromHex(goldenExpiringRecord.whole)))
+    const whole = RecordBatch.open(fromHex(goldenExpiringRecord.whole))
+    expect(toHex(selectFromRecord(whole, [0, 2]))).toBe(toHex(fromHex(goldenExpiringRecord.selection)))
+    expect(messages.map((_, index) => whole.ttlAt(index))).toEqual([60_000, 0, 3_456_000_000])
+    messages.forEach(({ headers, body }, index) => {
+      expect(whole.messageAt(index, 'orders', 3)).toEqual({
+        ...headers, body, messageId: `a1b2c3d4e5f60718-1-${70_000 + index}`,
+        topic: 'orders', queueId: 3, offset: 1_000 + index, storedMs,
+      })
+    })
+    const selection = RecordBatch.open(fromHex(goldenExpiringRecord.selection))
+    expect([0, 1].map((index) => [selection.offsetAt(index), selection.ttlAt(index)]))
+      .toEqual([[1_000, 60_000], [1_002, 3_456_000_000]])
   })
 })

@@ -19,7 +19,18 @@ const ranges = [
   { queueId: 3, leaseId: 4_294_967_297, offset: 1_000, count: 2 },
   { queueId: 0, leaseId: 9, offset: 0, count: 1 },
 ]
-const config = { queueCount: 8, messageType: 'FIFO', retentionMs: 259_200_000, retentionBytes: 0 } as const
+const config = {
+  queueCount: 8,
+  messageType: 'FIFO',
+  retentionMs: 259_200_000,
+  retentionBytes: 0,
+  cleanupPolicy: 'DELETE',
+  ttlMs: 86_400_000,
+  tracePermille: 10,
+} as const
+const transactionId = fromHex('e1e2e3e4e5e6e7e8')
+/** A handle: when it is due, in base 36, and the message's id. */
+const recallHandle = 'mwm0phn4~a1b2c3d4e5f60718-1-70000'
 
 interface GoldenMessage {
   readonly headers: MessageHeaders
@@ -27,7 +38,7 @@ interface GoldenMessage {
   readonly hex: string
 }
 
-/** The first and the second message of a batch. */
+/** The messages of a batch. */
 export const goldenMessages: readonly GoldenMessage[] = [
   { headers: { bornMs: 1_795_000_000_000 }, body: fromHex('68656c6c6f'), hex: '0d000080bcd9f29e3468656c6c6f' },
   {
@@ -43,6 +54,16 @@ export const goldenMessages: readonly GoldenMessage[] = [
       420f0180bcd9f29e340470616964020a6f726465722d34373131076bc3a4756665720a637573746f6d65722d38020673
       6f757263650473686f7005656d707479007b7d
     `,
+  },
+  {
+    headers: { bornMs: 1_795_000_000_000, delayMs: 90_000, priority: 7, ttlMs: 3_456_000_000, tag: 'paid' },
+    body: fromHex('7b7d'),
+    hex: '18d10280bcd9f29e3490bf050780c0f9ef0c04706169647b7d',
+  },
+  {
+    headers: { bornMs: 1_795_000_000_000, deliverMs: 1_795_000_090_000 },
+    body: fromHex('7b7d'),
+    hex: '10200380bcd9f29e3490fbdef29e347b7d',
   },
 ]
 
@@ -63,6 +84,21 @@ export const goldenRecord = {
   `,
 }
 
+/** A record of a NORMAL topic whose first and last message have times to live, and what is left of it with those two. */
+export const goldenExpiringRecord = {
+  whole: `
+    7b9056ca01040100e8030000000000007b5e56eea1010000efcdab890300000002000000a1b2c3d4e5f6071801000000
+    7011010000000000030000000000000000000000872d52e000000000000000000d0000001c00000060ea000000000000
+    0060fecd0c800080bcd9f29e34e0d403300e010180bcd9f29e3404706169643114a00280bcd9f29e3490fbdef29e3480
+    c0f9ef0c32
+  `,
+  selection: `
+    5fb0b2fb01060100e8030000000000007b5e56eea1010000efcdab890200000002000000a1b2c3d4e5f6071801000000
+    701101000000000003000000000000000000000000000000000000000d00000060ea00000060fecd0000000002000000
+    0c800080bcd9f29e34e0d4033014a00280bcd9f29e3490fbdef29e3480c0f9ef0c32
+  `,
+}
+
 /** How an application's send of `hello` looks in a PUBLISH frame. */
 const messages = fromHex('0d000080bcd9f29e3468656c6c6f')
 
@@ -80,9 +116,10 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       producerEpoch: 1,
       baseSequence: 70_000,
       messageCount: 1,
+      sentMs: 1_795_000_000_050,
       messages,
     },
-    hex: '0324000000ac02066f7264657273a1b2c3d4e5f6071801f0a204010d000080bcd9f29e3468656c6c6f',
+    hex: '032a000000ac02066f7264657273a1b2c3d4e5f6071801f0a20401b2bcd9f29e340d000080bcd9f29e3468656c6c6f',
   },
   SUBSCRIBE: {
     fields: {
@@ -92,14 +129,17 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       group: 'till',
       topic: 'orders',
       mode: 'BROADCASTING',
+      filterKind: 'TAG',
       filter: 'paid || shipped',
       start: { kind: 'timestamp', timestampMs: 1_795_000_000_000 },
       leaseMs: 30_000,
       positions: [{ queueId: 3, position: { epoch: 0x89abcdef, offset: 1_002 } }],
+      positionKeeper: 'broker',
+      consumerName: 'till-7',
     },
     hex: `
-      0439000000020101020304050607080474696c6c066f7264657273010f70616964207c7c20736869707065640280bcd9
-      f29e34b0ea010103efcdab89ea07
+      0442000000020101020304050607080474696c6c066f726465727301000f70616964207c7c20736869707065640280bc
+      d9f29e34b0ea010103efcdab89ea07010674696c6c2d37
     `,
   },
   UNSUBSCRIBE: { fields: { requestId: 3, subscriptionId: 1 }, hex: '05020000000301' },
@@ -123,12 +163,13 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       topic: 'orders',
       queueId: 3,
       start: { kind: 'position', position: { epoch: 0x89abcdef, offset: 1_000 } },
-      filter: '*',
+      filterKind: 'SQL92',
+      filter: 'a > 5',
       messageCountMax: 100,
       byteCountMax: 65_536,
       waitMs: 0,
     },
-    hex: '0b1700000008066f72646572730303efcdab89e807012a6480800400',
+    hex: '0b1c00000008066f72646572730303efcdab89e807010561203e20356480800400',
   },
   QUERY: {
     fields: {
@@ -146,9 +187,17 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
     fields: {
       requestId: 10,
       topic: 'orders',
-      options: { queueCount: 8, messageType: 'FIFO', retentionMs: undefined, retentionBytes: undefined },
+      options: {
+        queueCount: 8,
+        messageType: 'FIFO',
+        retentionMs: undefined,
+        retentionBytes: undefined,
+        cleanupPolicy: undefined,
+        ttlMs: 86_400_000,
+        tracePermille: undefined,
+      },
     },
-    hex: '0d0e0000000a066f7264657273010801010000',
+    hex: '0d150000000a066f7264657273010801010000000180b8992900',
   },
   LIST_TOPICS: {
     fields: { requestId: 11, after: '', containing: 'ord', countMax: 100 },
@@ -157,8 +206,19 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
   DESCRIBE_TOPIC: { fields: { requestId: 12, topic: '__proto__' }, hex: '0f0b0000000c095f5f70726f746f5f5f' },
   DELETE_TOPIC: { fields: { requestId: 13, topic: 'orders' }, hex: '10080000000d066f7264657273' },
   CONFIGURE_GROUP: {
-    fields: { requestId: 14, group: 'till', options: { attemptCountMax: 3, retryScheduleMs: [1_000, 60_000] } },
-    hex: '110f0000000e0474696c6c01030102e807e0d403',
+    fields: {
+      requestId: 14,
+      group: 'till',
+      options: {
+        attemptCountMax: 3,
+        retry: { kind: 'exponential', firstMs: 5_000, factor: 2, maxMs: 7_200_000 },
+        exhausted: 'hold',
+        isPaused: undefined,
+        inFlightMax: 1_000,
+        inFlightPerMemberMax: undefined,
+      },
+    },
+    hex: '11180000000e0474696c6c0103010188270280bab70301010001e80700',
   },
   LIST_GROUPS: {
     fields: { requestId: 15, after: 'shop', containing: '', countMax: 100 },
@@ -168,6 +228,96 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
   RESET_GROUP: {
     fields: { requestId: 17, group: 'till', topic: 'orders', queueId: undefined, to: { kind: 'latest' } },
     hex: '140f000000110474696c6c066f72646572730001',
+  },
+  CONFIGURE_TOPIC: {
+    fields: {
+      requestId: 18,
+      topic: 'orders',
+      options: {
+        queueCount: undefined,
+        messageType: undefined,
+        retentionMs: undefined,
+        retentionBytes: 1_000_000,
+        cleanupPolicy: 'COMPACT',
+        ttlMs: undefined,
+        tracePermille: 1_000,
+      },
+    },
+    hex: '151500000012066f726465727300000001c0843d01010001e807',
+  },
+  DELETE_GROUP: { fields: { requestId: 19, group: 'till' }, hex: '1606000000130474696c6c' },
+  SETTLE_HELD: {
+    fields: { requestId: 20, group: 'till', topic: 'orders', how: 'dead-letter' },
+    hex: '170e000000140474696c6c066f726465727301',
+  },
+  RESEND_DEAD_LETTERS: {
+    fields: { requestId: 21, group: 'till', messageIds: ['a1b2c3d4e5f60718-1-70001', 'ffeeddccbbaa9988-0-0'] },
+    hex: `
+      1835000000150474696c6c0218613162326333643465356636303731382d312d37303030311466666565646463636262
+      6161393938382d302d30
+    `,
+  },
+  PURGE_DEAD_LETTERS: { fields: { requestId: 22, group: 'till', messageIds: [] }, hex: '1907000000160474696c6c00' },
+  RECALL: {
+    fields: { requestId: 23, topic: 'orders', recallHandle },
+    hex: '1a2a00000017066f7264657273216d776d3070686e347e613162326333643465356636303731382d312d3730303030',
+  },
+  LIST_DELAYED: {
+    fields: { requestId: 24, topic: 'orders', after: '', countMax: 100 },
+    hex: '1b0a00000018066f72646572730064',
+  },
+  PREPARE: {
+    fields: {
+      requestId: 25,
+      transactionId,
+      producerGroup: 'shop',
+      checkAfterMs: 30_000,
+      topic: 'orders',
+      baseSequence: 2,
+      messageCount: 1,
+      messages,
+    },
+    hex: '1c2800000019e1e2e3e4e5e6e7e80473686f70b0ea01066f726465727302010d000080bcd9f29e3468656c6c6f',
+  },
+  END_TRANSACTION: {
+    fields: { requestId: 26, transactionId, producerGroup: 'shop', outcome: 'rollback', messageCount: 3 },
+    hex: '1d100000001ae1e2e3e4e5e6e7e80473686f700103',
+  },
+  REGISTER_PRODUCER: { fields: { requestId: 27, producerGroup: 'shop' }, hex: '1e060000001b0473686f70' },
+  UNREGISTER_PRODUCER: { fields: { requestId: 28, producerGroup: 'shop' }, hex: '1f060000001c0473686f70' },
+  LIST_TRANSACTIONS: {
+    fields: { requestId: 29, producerGroup: '', after: transactionId, countMax: 100 },
+    hex: '200c0000001d0001e1e2e3e4e5e6e7e864',
+  },
+  REPLY: {
+    fields: { requestId: 30, replyTo: 'c0ffee', correlationId: 'q-17', message: messages },
+    hex: '211b0000001e0663306666656504712d31370d000080bcd9f29e3468656c6c6f',
+  },
+  QUERY_TRACE: {
+    fields: {
+      requestId: 31,
+      topic: 'orders',
+      messageId: 'a1b2c3d4e5f60718-1-70001',
+      key: undefined,
+      fromMs: 0,
+      toMs: Number.MAX_SAFE_INTEGER,
+      messageCountMax: 10,
+    },
+    hex: '222d0000001f066f72646572730118613162326333643465356636303731382d312d37303030310000ffffffffffffff0f0a',
+  },
+  FOLLOW: {
+    fields: {
+      requestId: 32,
+      subscriptionId: 2,
+      topics: ['orders', '__proto__'],
+      positions: [{ topic: 'orders', queueId: 3, position: { epoch: 0x89abcdef, offset: 1_002 } }],
+      withProgress: true,
+    },
+    hex: '2324000000200202066f7264657273095f5f70726f746f5f5f01066f726465727303efcdab89ea0701',
+  },
+  POSITIONS: {
+    fields: { subscriptionId: 1, positions: [{ queueId: 3, position: { epoch: 0x89abcdef, offset: 1_002 } }] },
+    hex: '2409000000010103efcdab89ea07',
   },
 
   WELCOME: {
@@ -199,9 +349,14 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       segments: [
         { queueId: 3, epoch: 0x89abcdef, offset: 1_000, count: 2 },
         { queueId: 0, epoch: 1, offset: Number.MAX_SAFE_INTEGER, count: 1 },
+        { queueId: 0, epoch: 0, offset: 0, count: 1 },
       ],
+      scheduled: [1_795_000_090_000],
     },
-    hex: '4320000000ac0200fbbcd9f29e340203efcdab89e807020001000000ffffffffffffff0f01',
+    hex: `
+      432e000000ac0200fbbcd9f29e340303efcdab89e807020001000000ffffffffffffff0f01000000000000010190fbde
+      f29e34
+    `,
   },
   SUBSCRIBED: {
     fields: {
@@ -264,34 +419,48 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
     `,
   },
   TOPICS: {
-    fields: { requestId: 11, topics: [{ topic: 'orders', config, messageCount: 5_000 }], more: true },
-    hex: '4b130000000b01066f7264657273080180a8cc7b00882701',
+    fields: { requestId: 11, topics: [{ topic: 'orders', config, messageCount: 5_000, delayedCount: 2 }], more: true },
+    hex: '4b1a0000000b01066f7264657273080180a8cc7b000080b899290a88270201',
   },
   TOPIC: {
     fields: {
       requestId: 12,
       topic: 'orders',
       config,
+      delayedCount: 2,
       queues: [{ queueId: 0, epoch: 1, minOffset: 0, maxOffset: 5_000, storedBytes: 1_000_000 }],
       groups: ['till', 'audit'],
     },
-    hex: '4c270000000c066f7264657273080180a8cc7b00010001000000008827c0843d020474696c6c056175646974',
+    hex: `
+      4c2e0000000c066f7264657273080180a8cc7b000080b899290a02010001000000008827c0843d020474696c6c056175
+      646974
+    `,
   },
   GROUPS: {
-    fields: { requestId: 15, groups: [{ group: 'till', memberCount: 3, backlog: 17 }], more: false },
-    hex: '4d0a0000000f010474696c6c031100',
+    fields: { requestId: 15, groups: [{ group: 'till', memberCount: 3, backlog: 17, isPaused: true }], more: false },
+    hex: '4d0b0000000f010474696c6c03110100',
   },
   GROUP: {
     fields: {
       requestId: 16,
       group: 'till',
-      config: { attemptCountMax: 3, retryScheduleMs: [1_000, 60_000] },
+      config: {
+        attemptCountMax: 3,
+        retry: { kind: 'schedule', delaysMs: [1_000, 60_000] },
+        exhausted: 'dead-letter',
+        isPaused: true,
+        inFlightMax: 0,
+        inFlightPerMemberMax: 100,
+      },
+      rate: { deliveredPerSecond: 12_500, ackedPerSecond: 12_000 },
       members: [
         {
           memberId,
           topic: 'orders',
           mode: 'CLUSTERING',
+          filterKind: 'TAG',
           filter: '*',
+          consumerName: '',
           clientId: 'c0ffee',
           clientName: 'till 7',
           peer: '127.0.0.1:5000',
@@ -307,13 +476,16 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
           maxOffset: 1_010,
           inFlight: 2,
           waitingForRetry: 1,
+          held: 1,
           backlog: 11,
+          oldestStoredMs: 1_795_000_000_123,
         },
       ],
     },
     hex: `
-      4e50000000100474696c6c0302e807e0d403010102030405060708066f726465727300012a066330666665650674696c
-      6c20370e3132372e302e302e313a353030300201066f726465727303de07ea07f20702010b
+      4e62000000100474696c6c030002e807e0d40300010064d461e05d010102030405060708066f72646572730000012a00
+      066330666665650674696c6c20370e3132372e302e302e313a353030300201066f726465727303de07ea07f207020101
+      0bfbbcd9f29e34
     `,
   },
   REVOKED: {
@@ -321,4 +493,136 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
     hex: '4f2200000001cb001e746f70696320e280986f7264657273e28099207761732064656c65746564',
   },
   STOPPING: { fields: { retryAfterMs: 1_500 }, hex: '5002000000dc0b' },
+  RESET: {
+    fields: { subscriptionId: 1, queueId: 3, position: { epoch: 0x89abcdef, offset: 500 } },
+    hex: '51080000000103efcdab89f403',
+  },
+  DEAD_LETTERS: { fields: { requestId: 21, messageCount: 1_000, more: true }, hex: '520400000015e80701' },
+  RECALLED: {
+    fields: { requestId: 23, messageId: 'a1b2c3d4e5f60718-1-70000' },
+    hex: '531a0000001718613162326333643465356636303731382d312d3730303030',
+  },
+  DELAYED: {
+    fields: {
+      requestId: 24,
+      messages: [
+        { recallHandle, topic: 'orders', deliverMs: 1_795_000_090_000, record: fromHex(goldenExpiringRecord.selection) },
+      ],
+      more: false,
+    },
+    hex: `
+      54b60000001801216d776d3070686e347e613162326333643465356636303731382d312d3730303030066f7264657273
+      90fbdef29e3482015fb0b2fb01060100e8030000000000007b5e56eea1010000efcdab890200000002000000a1b2c3d4
+      e5f6071801000000701101000000000003000000000000000000000000000000000000000d00000060ea00000060fecd
+      00000000020000000c800080bcd9f29e34e0d4033014a00280bcd9f29e3490fbdef29e3480c0f9ef0c3200
+    `,
+  },
+  TRANSACTION_ENDED: {
+    fields: {
+      requestId: 26,
+      outcome: 'commit',
+      duplicate: true,
+      segments: [
+        { topic: 'orders', queueId: 3, epoch: 0x89abcdef, offset: 1_002, count: 2 },
+        { topic: 'bills', queueId: 0, epoch: 0, offset: 0, count: 1 },
+      ],
+      scheduled: [1_795_000_090_000],
+    },
+    hex: '55270000001a000102066f726465727303efcdab89ea07020562696c6c73000000000000010190fbdef29e34',
+  },
+  CHECK_TRANSACTION: {
+    fields: {
+      transactionId,
+      producerGroup: 'shop',
+      checkCount: 2,
+      preparedMs: 1_795_000_000_123,
+      messages: [{ topic: 'orders', record: fromHex(goldenExpiringRecord.selection) }],
+    },
+    hex: `
+      56a0000000e1e2e3e4e5e6e7e80473686f7002fbbcd9f29e3401066f726465727382015fb0b2fb01060100e803000000
+      0000007b5e56eea1010000efcdab890200000002000000a1b2c3d4e5f607180100000070110100000000000300000000
+      0000000000000000000000000000000d00000060ea00000060fecd00000000020000000c800080bcd9f29e34e0d40330
+      14a00280bcd9f29e3490fbdef29e3480c0f9ef0c32
+    `,
+  },
+  TRANSACTIONS: {
+    fields: {
+      requestId: 29,
+      transactions: [
+        {
+          transactionId,
+          producerGroup: 'shop',
+          preparedMs: 1_795_000_000_123,
+          checkCount: 2,
+          messageCount: 3,
+          byteCount: 1_000,
+          topics: ['orders', 'bills'],
+        },
+      ],
+      more: true,
+    },
+    hex: '57280000001d01e1e2e3e4e5e6e7e80473686f70fbbcd9f29e340203e80702066f72646572730562696c6c7301',
+  },
+  REPLIED: {
+    fields: { correlationId: 'q-17', message: messages },
+    hex: '581300000004712d31370d000080bcd9f29e3468656c6c6f',
+  },
+  TRACE: {
+    fields: {
+      requestId: 31,
+      timelines: [
+        {
+          topic: 'orders',
+          queueId: 3,
+          offset: 1_000,
+          messageId: 'a1b2c3d4e5f60718-1-70001',
+          traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+          isTraced: true,
+          events: [
+            { kind: 'stored', atMs: 1_795_000_000_123, costMs: 3, group: '', clientId: 'c0ffee', attempt: 0, delayMs: 0 },
+            {
+              kind: 'retried',
+              atMs: 1_795_000_000_200,
+              costMs: 50,
+              group: 'till',
+              clientId: 'c0de',
+              attempt: 1,
+              delayMs: 10_000,
+            },
+          ],
+        },
+      ],
+    },
+    hex: `
+      59860000001f01066f726465727303e80718613162326333643465356636303731382d312d37303030313730302d3462
+      6639326633353737623334646136613363653932396430653065343733362d303066303637616130626139303262372d
+      3031010202fbbcd9f29e34030006633066666565000005c8bdd9f29e34320474696c6c046330646501904e
+    `,
+  },
+  FOLLOWING: { fields: { requestId: 32, subscriptionId: 2, sequence: 40 }, hex: '5a03000000200228' },
+  CHANGES: {
+    fields: {
+      subscriptionId: 2,
+      sequence: 41,
+      isCurrent: true,
+      lag: 7,
+      changes: [
+        {
+          kind: 'record',
+          topic: 'orders',
+          queueId: 3,
+          offset: 1_002,
+          group: '',
+          value: fromHex(goldenExpiringRecord.selection),
+        },
+        { kind: 'progress-deleted', topic: 'orders', queueId: 3, offset: 0, group: 'till', value: new Uint8Array(0) },
+      ],
+    },
+    hex: `
+      5ba5000000022901070203066f726465727303ea070082015fb0b2fb01060100e8030000000000007b5e56eea1010000
+      efcdab890200000002000000a1b2c3d4e5f6071801000000701101000000000003000000000000000000000000000000
+      000000000d00000060ea00000060fecd00000000020000000c800080bcd9f29e34e0d4033014a00280bcd9f29e3490fb
+      def29e3480c0f9ef0c3208066f726465727303000474696c6c00
+    `,
+  },
 }

@@ -8,7 +8,11 @@ import { crc32c } from '../../core/crc32c.ts'
 import { errorCodes } from '../../core/errors.ts'
 import { fixedLimits } from '../../core/limits.ts'
 import { closeCodes, isReconnectable } from '../../core/model/close-codes.ts'
-import { deadLetterProperties } from '../../core/model/message.ts'
+import {
+  deadLetterProperties, formatMessageId, formatRecallHandle, parseRecallHandle, requestProperties, traceProperty,
+  unresolvedProperties,
+} from '../../core/model/message.ts'
+import { traceTopic, unresolvedTopic } from '../../core/model/names.ts'
 import type { FrameFields, FrameName } from '../../core/protocol/frames.ts'
 import { protocolVersion, subprotocol } from '../../core/protocol/frames.ts'
 import { decodeMessage, MessageScanner } from '../../core/record/message-codec.ts'
@@ -67,7 +71,7 @@ describe('PROTOCOL.md lists the frames of the code', () => {
 
   test('and every answer that it names is a frame', () => {
     for (const [, answers] of section('## 4. Frames of the client').matchAll(/Answer: ([^.;]*)/g)) {
-      for (const [word] of (answers as string).matchAll(/\b[A-Z]{4,}\b/g)) {
+      for (const [word] of (answers as string).matchAll(/\b[A-Z_]{4,}\b/g)) {
         expect(frameSpecs.filter(({ direction }) => direction === 'downstream').map(({ name }) => name)).toContain(word)
       }
     }
@@ -105,6 +109,23 @@ describe('PROTOCOL.md lists', () => {
   test('the properties of a dead letter', () => {
     const inLaw = section('### 7.5 Attempts and dead letters')
     for (const name of Object.values(deadLetterProperties)) expect(inLaw).toContain(name)
+  })
+
+  test('the properties and the topic of transactions that nobody could say the end of', () => {
+    const inLaw = section('### 7.13 Transactions')
+    for (const name of [unresolvedTopic, ...Object.values(unresolvedProperties)]) expect(inLaw).toContain(name)
+  })
+
+  test('the properties of requests and of traces, and where traces are', () => {
+    for (const name of Object.values(requestProperties)) expect(section('### 7.14 Requests and replies')).toContain(name)
+    for (const name of [traceProperty, traceTopic]) expect(section('### 7.15 Traces')).toContain(name)
+  })
+
+  test('a recall handle as it is made and read', () => {
+    const [, handle] = /`(\w+~[\w-]+)`/.exec(section('### 7.12 Delayed messages')) ?? []
+    const { deliverMs, ...id } = parseRecallHandle(handle as string)
+    expect(formatRecallHandle(deliverMs, formatMessageId(id))).toBe(handle)
+    expect(deliverMs).toBe(1_795_000_090_000)
   })
 
   test('the subprotocol, and every version up to the one that is spoken', () => {
@@ -148,6 +169,7 @@ describe('the examples of PROTOCOL.md', () => {
       producerEpoch: 0,
       baseSequence: 1,
       messageCount: 1,
+      sentMs: 1_795_000_000_050,
     })
     expect(decodeMessage(messages, 0, messages.length)).toEqual({
       headers: { bornMs: 1_795_000_000_000, tag: 'paid', keys: ['order-4711'] },
@@ -161,9 +183,10 @@ describe('the examples of PROTOCOL.md', () => {
   })
 
   test('answer it, and deliver it', () => {
-    const { segments } = read('PUBLISHED')
+    const { segments, scheduled } = read('PUBLISHED')
     const { record, next, queueId } = read('DELIVER')
     expect(segments).toEqual([{ queueId, epoch: next.epoch, offset: next.offset - 1, count: 1 }])
+    expect(scheduled).toEqual([])
     const { messages } = read('PUBLISH')
     const batch = RecordBatch.open(record)
     expect(toHex(batch.messageBytesAt(0))).toBe(toHex(messages))

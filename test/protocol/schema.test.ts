@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ByteReader, ByteWriter } from '../../core/bytes.ts'
 import { PocketError } from '../../core/errors.ts'
+import { retry, start } from '../../core/protocol/fields.ts'
 import {
   type Field, fixedBytes, flag, list, note, oneOf, optional, rest, sizedBytes, struct, text, u8, u16, u32, varint,
   varint32,
@@ -16,6 +17,7 @@ const pair = struct({ a: u8, b: varint })
 const fields: readonly Field<unknown>[] = [
   u8, u16, u32, varint, varint32, flag, text(10), note(10), fixedBytes(3), sizedBytes, rest, list(pair, 4),
   optional(pair), oneOf('x', 'y', 'z'), pair, list(list(u32, 3), 3), optional(optional(flag)),
+  start, retry,
 ] as readonly Field<unknown>[]
 const byForm = fields.map((field) => [field.form, field] as const)
 
@@ -72,6 +74,10 @@ describe('bytes of a field', () => {
     [optional(u8) as Field<never>, 7, [1, 7]],
     [oneOf('x', 'y') as Field<never>, 'y', [1]],
     [pair as Field<never>, { b: 300, a: 1 }, [1, 0xac, 2]],
+    [start as Field<never>, { kind: 'earliest' }, [0]],
+    [start as Field<never>, { kind: 'position', position: { epoch: 1, offset: 2 } }, [3, 1, 0, 0, 0, 2]],
+    [retry as Field<never>, { kind: 'schedule', delaysMs: [1, 2] }, [0, 2, 1, 2]],
+    [retry as Field<never>, { kind: 'exponential', firstMs: 1, factor: 2, maxMs: 300 }, [1, 1, 2, 0xac, 2]],
   ])('are as PROTOCOL.md says: %j', (field, value, bytes) => {
     expect([...write(field, value)]).toEqual(bytes)
     expect(read(field, bytes)).toEqual(value)
@@ -89,6 +95,8 @@ describe('a field refuses to write', () => {
     ['too many bytes', fixedBytes(8) as Field<unknown>, new Uint8Array(9)],
     ['a list over its bound', list(u8, 2) as Field<unknown>, [1, 2, 3]],
     ['a word it does not have', oneOf('x', 'y') as Field<unknown>, 'z'],
+    ['a choice it does not have', retry as Field<unknown>, { kind: 'never' }],
+    ['a choice over its bound', retry as Field<unknown>, { kind: 'schedule', delaysMs: new Array(65).fill(1) }],
   ])('%s', (_, field, value) => {
     expect(codeOf(() => write(field, value))).toBe('BAD_ARGUMENT')
   })
@@ -105,6 +113,9 @@ describe('a field refuses to read', () => {
     ['a list longer than its bytes', list(u32, 9) as Field<unknown>, [2, 1, 1, 1, 1, 1, 1, 1]],
     ['bytes longer than there are', sizedBytes as Field<unknown>, [3, 1, 1]],
     ['a word it does not have', oneOf('x', 'y') as Field<unknown>, [2]],
+    ['a choice it does not have', retry as Field<unknown>, [2, 1, 1]],
+    ['a choice over its bound', retry as Field<unknown>, [0, 65, ...new Array<number>(65).fill(1)]],
+    ['a choice that is cut short', start as Field<unknown>, [3, 1, 0, 0]],
   ])('%s', (_, field, bytes) => {
     expect(codeOf(() => read(field, bytes))).toBe('BAD_FRAME')
   })

@@ -1,5 +1,6 @@
 // Who may import whom, checked. Layers: core <- server, core <- web-client <- demo, everything <- test. Rooms of core,
-// each importing leftwards only: base <- model <- ports <- record <- protocol, storage <- broker <- session <- client.
+// each importing leftwards only: base <- model <- ports <- record <- protocol, storage, filter <- broker, replica <-
+// session <- client.
 
 import type { Import, Source } from './source.ts'
 
@@ -30,7 +31,8 @@ const baseFiles = ['assert', 'errors', 'limits', 'bytes', 'crc32c', 'hash'].map(
 
 /** Rooms in the order of the arrows; those of one rank do not import each other. */
 const roomRanks: Readonly<Record<string, number>> = {
-  base: 0, model: 1, ports: 2, record: 3, protocol: 4, storage: 4, broker: 5, session: 6, client: 7, door: 8,
+  base: 0, model: 1, ports: 2, record: 3, protocol: 4, storage: 4, filter: 4, broker: 5, replica: 5, session: 6, client: 7,
+  door: 8,
 }
 
 /** Breaches of the arrows between layers and between core's rooms. `dependencies`: packages a user installs. */

@@ -54,7 +54,7 @@ async function run(): Promise<void> {
   await producer.admin.createTopic('orders', { queueCount: 4, messageType: 'FIFO' })
   await producer.admin.createTopic('events', { queueCount: 4, messageType: 'NORMAL' })
   await producer.admin.createTopic('poison', { queueCount: 1, messageType: 'NORMAL' })
-  await producer.admin.configureGroup('stubborn', { maxAttempts: 1_000, retrySchedule: ['100ms'] })
+  await producer.admin.configureGroup('stubborn', { maxAttempts: 1_000, retry: ['100ms'] })
 
   const customerOf = (index: number) => `customer-${(index * 7) % messageGroupCount}`
   const sendOrder = load.produce(producer.topic('orders'), 200, customerOf)

@@ -51,7 +51,7 @@ function publish(requestId: number, topic: string, bodies: readonly string[]): U
   const messageCount = bodies.length
   const messages = writer.finish()
   return encodeFrame('PUBLISH', {
-    requestId, topic, producerId, producerEpoch: 0, baseSequence: 0, messageCount, messages,
+    requestId, topic, producerId, producerEpoch: 0, baseSequence: 0, messageCount, sentMs: 1_000, messages,
   })
 }
 
@@ -59,8 +59,8 @@ function subscribe(requestId: number, topic: string, group: string): Uint8Array 
   const memberId = new Uint8Array(8)
   memberId[7] = requestId
   return encodeFrame('SUBSCRIBE', {
-    requestId, subscriptionId: requestId, memberId, group, topic, mode: 'CLUSTERING', filter: '*',
-    start: { kind: 'earliest' }, leaseMs: 0, positions: [],
+    requestId, subscriptionId: requestId, memberId, group, topic, mode: 'CLUSTERING', filterKind: 'TAG', filter: '*',
+    start: { kind: 'earliest' }, leaseMs: 0, positions: [], positionKeeper: 'client', consumerName: '',
   })
 }
 

@@ -82,7 +82,10 @@ afterEach(async () => {
 
 const createTopic = encodeFrame('CREATE_TOPIC', {
   requestId: 1, topic: 'orders',
-  options: { queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined },
+  options: {
+    queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined,
+    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined,
+  },
 })
 
 describe('starting', () => {

@@ -10,9 +10,9 @@ import { noFaults } from './sim-store.ts'
 import type { Trace } from './trace.ts'
 
 export const faultKinds = [
-  'relay-crash', 'crash-in-commit', 'relay-stop', 'relay-freeze', 'failed-sync', 'refused-commit', 'failed-read',
-  'disk-full', 'slow-disk', 'client-kill', 'client-freeze', 'wall-jump', 'cut', 'cut-all', 'network-down',
-  'dials-ignored', 'mute', 'stall',
+  'relay-crash', 'crash-in-commit', 'crash-in-rare-commit', 'relay-stop', 'relay-freeze', 'failed-sync', 'refused-commit',
+  'failed-read', 'disk-full', 'slow-disk', 'flipped-bit', 'client-kill', 'client-freeze', 'wall-jump', 'cut', 'cut-all',
+  'half-cut', 'network-down', 'dials-ignored', 'mute', 'stall', 'slow-path',
 ] as const
 
 export type FaultKind = (typeof faultKinds)[number]
@@ -28,6 +28,9 @@ export interface NemesisDeps {
   readonly storeReserveBytes: number
 }
 
+/** More than that, and hardly anything is left to check. */
+const flipCountMax = 3
+
 export class Nemesis {
   readonly kinds: readonly FaultKind[]
   /** How often each fault has struck. */
@@ -35,6 +38,7 @@ export class Nemesis {
   readonly #deps: NemesisDeps
   readonly #random: SimRandom
   #isHealed = false
+  #flipCount = 0
 
   constructor(deps: NemesisDeps) {
     this.#deps = deps
@@ -52,6 +56,7 @@ export class Nemesis {
     const { network, relay, clients, clock, trace } = this.#deps
     trace.add(clock.monotonic(), 'heal')
     network.dials = 'answered'
+    relay.storeTap.rareCommitBegins = undefined
     Object.assign(relay.store.faults, noFaults)
     relay.process.thaw()
     for (const client of clients()) client.process.thaw()
@@ -60,7 +65,7 @@ export class Nemesis {
   #schedule(kind: FaultKind): void {
     const { clock } = this.#deps
     // Soon for the first time, so that what is switched on strikes.
-    const [least, most] = this.landed.has(kind) ? [500, 7_000] : [200, 2_900]
+    const [least, most] = this.landed.has(kind) ? [300, 5_000] : [100, 1_900]
     clock.setTimer(this.#random.between(least, most), () => {
       if (this.#isHealed) return
       const what = this.#strike(kind)
@@ -79,13 +84,19 @@ export class Nemesis {
     const { faults } = relay.store
     switch (kind) {
       case 'relay-crash':
-        if (relay.broker === undefined) return undefined
+        if (relay.door === undefined) return undefined
         relay.crash()
         return ''
       case 'crash-in-commit':
         return this.#crashInCommit(200)
+      case 'crash-in-rare-commit': {
+        const { storeTap } = relay
+        storeTap.rareCommitBegins = () => this.#later(random.between(0, random.pick([1, 10, 40])), () => relay.crash())
+        this.#later(random.between(500, 3_000), () => (storeTap.rareCommitBegins = undefined))
+        return ''
+      }
       case 'relay-stop':
-        if (relay.broker === undefined) return undefined
+        if (relay.door === undefined) return undefined
         relay.stop()
         return ''
       case 'relay-freeze': {
@@ -127,11 +138,18 @@ export class Nemesis {
         return process.name
       }
       case 'wall-jump': {
-        const process = random.pick([relay, relay, ...clients()]).process
-        const byMs = (random.chance(0.5) ? -1 : 1) * random.between(10, 3_600_000)
-        process.jumpWall(Math.round(byMs))
-        return `${process.name} by ${byMs.toFixed(0)} ms`
+        const byMs = Math.round((random.chance(0.5) ? -1 : 1) * random.between(10, 3_600_000))
+        const alive = clients()
+        const isRelay = alive.length === 0 || random.chance(0.4)
+        const process = isRelay ? relay.process : random.pick(alive).process
+        if (isRelay) relay.jumpWall(byMs)
+        else process.jumpWall(byMs)
+        return `${process.name} by ${byMs} ms`
       }
+      case 'flipped-bit':
+        if (this.#flipCount >= flipCountMax || !relay.storeTap.flipBit(random)) return undefined
+        this.#flipCount++
+        return ''
       case 'cut':
         return this.#atALink((link) => link.cut())
       case 'cut-all':
@@ -148,6 +166,12 @@ export class Nemesis {
         return this.#atALink((link) => link.cut()) ?? ''
       case 'mute':
         return this.#atALink((link) => link.mute(random.pick(['up', 'down', 'both'])))
+      case 'half-cut':
+        return this.#atALink((link) => link.halfCut(random.chance(0.7) ? 'client' : 'server'))
+      case 'slow-path':
+        return this.#atALink((link) => {
+          link.throttle(random.pick(['up', 'down', 'down']), random.pick([0.5, 4, 30]), random.between(500, 6_000))
+        })
       case 'stall':
         return this.#atALink((link) => link.stall(random.pick(['up', 'down']), random.between(50, 9_000)))
     }
@@ -157,7 +181,7 @@ export class Nemesis {
   #crashInCommit(triesLeft: number): string | undefined {
     const { relay, clock, trace } = this.#deps
     if (this.#isHealed || triesLeft === 0) return undefined
-    if (relay.broker !== undefined && relay.store.isCommitting) {
+    if (relay.door !== undefined && relay.store.isCommitting) {
       trace.add(clock.monotonic(), 'fault', 'crash in commit')
       relay.crash()
     } else clock.setTimer(this.#random.between(0.05, 5), () => this.#crashInCommit(triesLeft - 1))

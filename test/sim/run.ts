@@ -2,6 +2,7 @@
 // all were clean and with 1 when a promise was broken: then it prints what, the last that happened, and how to replay.
 
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { execFileSync } from 'node:child_process'
 import process from 'node:process'
 import type { FaultKind } from './nemesis.ts'
 import { type PlantedBugName, plantedBugs } from './planted-bugs.ts'
@@ -13,6 +14,7 @@ interface Options {
   readonly plant?: PlantedBugName
   readonly failuresMax: number
   readonly lines: number
+  readonly about?: string
 }
 
 const options = new Command('npm run sim --')
@@ -21,19 +23,31 @@ const options = new Command('npm run sim --')
   .option('--seeds <count>', 'how many seeds, one after the other', wholeNumber, 1)
   .option('--failures-max <count>', 'stops after so many failing seeds', wholeNumber, 1)
   .option('--lines <count>', 'how many lines of the trace are shown of a failing seed', wholeNumber, 40)
+  .option('--about <text>', 'tells every event of the histories in whose words this text is')
   .addOption(new Option('--plant <bug>', 'with this bug, to see it caught').choices(Object.keys(plantedBugs)))
   .allowExcessArguments(false)
   .parse()
   .opts<Options>()
 
+// Stacks of errors that are expected cost more than the errors; replaying one seed has them.
+if (options.seeds > 1) Error.stackTraceLimit = 0
+
 const total = new Map<string, number>()
 const struck = new Map<FaultKind, number>()
 const failed: number[] = []
 const startMs = performance.now()
+const startUsage = process.cpuUsage()
 let runCount = 0
+const { about } = options
+const told = about === undefined ? {} : {
+  told: (atMs: number, event: object): void => {
+    const text = JSON.stringify(event)
+    if (text.includes(about)) process.stdout.write(`${atMs.toFixed(3).padStart(11)} ${text}\n`)
+  },
+}
 for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
   const planted = options.plant === undefined ? {} : { planted: options.plant }
-  const outcome = await runWorld({ seed, traceLineCountMax: options.lines, ...planted })
+  const outcome = await runWorld({ seed, traceLineCountMax: options.lines, ...planted, ...told })
   runCount++
   for (const [name, count] of Object.entries(outcome.counts)) total.set(name, (total.get(name) ?? 0) + count)
   for (const [kind, count] of outcome.faults) struck.set(kind, (struck.get(kind) ?? 0) + count)
@@ -44,7 +58,10 @@ for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
   if (failed.length >= options.failuresMax) break
 }
 const seconds = (performance.now() - startMs) / 1_000
-const pace = `${runCount} seeds in ${seconds.toFixed(1)} s, ${(runCount / seconds).toFixed(1)} a second`
+const { user, system } = process.cpuUsage(startUsage)
+const perCpuSecond = runCount / ((user + system) / 1e6)
+const pace = `${runCount} seeds in ${seconds.toFixed(1)} s, ${(runCount / seconds).toFixed(1)} a second, ` +
+  `${perCpuSecond.toFixed(1)} per second of CPU time`
 const verdict = failed.length === 0 ? 'all clean' : `${failed.length} failed: ${failed.join(', ')}`
 process.stdout.write(`${pace}, ${verdict}\n`)
 if (runCount > 1) process.stdout.write(`in all: ${tell(total)}\nfaults: ${tell(struck)}\n`)
@@ -57,8 +74,18 @@ function tellFailure({ seed, findings, traceTail, faults, traceHash }: Outcome):
     lines.push(`violated: ${checker} (${violations.length})`, ...violations.slice(0, 10).map(({ text }) => `  ${text}`))
   }
   const plant = options.plant === undefined ? '' : ` --plant ${options.plant}`
-  lines.push(`replay: npm run sim -- --seed ${seed}${plant}`)
+  lines.push(`commit: ${commit()}`, `replay: npm run sim -- --seed ${seed}${plant}`)
   process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+/** Which sources a seed failed on: on others it may be another run. */
+function commit(): string {
+  const git = (...args: readonly string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: 'pipe' }).trim()
+  try {
+    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : ', with changes')
+  } catch {
+    return 'unknown, as this is no checkout'
+  }
 }
 
 function tell(counts: Iterable<readonly [string, number]>): string {

@@ -2,8 +2,11 @@
 // them, and break in every way that real ones do. What can happen to a link, each only when asked for:
 //
 // - `cut`: both ends are told, and what was on its way is lost;
+// - `halfCut`: one end is told, the other hears nothing any more and finds out by itself: a client comes back on another
+//   connection while the relay still takes the old one for alive;
 // - `mute`: half open, in one direction or both: nothing arrives any more, and nobody is told;
-// - `stall`: nothing arrives for a while, then all of it, as with a slow reader or a congested path;
+// - `stall`: nothing arrives for a while, then all of it, as with a congested path;
+// - `throttle`: so many bytes a second, as with a slow reader;
 // - dials that are refused, and dials that are never answered;
 // - the death of a process: its peers are told after what it had sent, or what it had sent is lost.
 //
@@ -49,7 +52,7 @@ export class SimNetwork {
   dials: 'answered' | 'refused' | 'ignored' = 'answered'
   /** Planted bugs only. */
   mishapOf: (direction: 'up' | 'down', bytes: Uint8Array) => Mishap = () => 'none'
-  readonly counts = { links: 0, messages: 0, cuts: 0, mutes: 0, stalls: 0, refusals: 0, mishaps: 0 }
+  readonly counts = { links: 0, messages: 0, cuts: 0, halfCuts: 0, mutes: 0, stalls: 0, throttles: 0, refusals: 0, mishaps: 0 }
   #listener: Listener | undefined
 
   constructor(options: SimNetworkOptions) {
@@ -138,6 +141,15 @@ export class Link {
     }
   }
 
+  /** Broken, and only one end hears of it. */
+  halfCut(told: 'client' | 'server'): void {
+    this.network.counts.halfCuts++
+    this.client.isDeaf = true
+    this.server.isDeaf = true
+    const end = told === 'client' ? this.client : this.server
+    end.end(abnormalClosure, 'cut')
+  }
+
   /** Nothing arrives at the end, or ends, any more. */
   mute(direction: 'up' | 'down' | 'both'): void {
     this.network.counts.mutes++
@@ -150,6 +162,14 @@ export class Link {
     this.network.counts.stalls++
     const end = direction === 'up' ? this.server : this.client
     end.dueMs = Math.max(end.dueMs, this.network.options.clock.monotonic() + forMs)
+  }
+
+  /** So many bytes a second at most, for so long. */
+  throttle(direction: 'up' | 'down', bytesPerMs: number, forMs: number): void {
+    this.network.counts.throttles++
+    const end = direction === 'up' ? this.server : this.client
+    end.bytesPerMs = bytesPerMs
+    this.network.options.clock.setTimer(forMs, () => (end.bytesPerMs = Infinity))
   }
 
   processDied(process: SimProcess, isLost: boolean): void {
@@ -174,6 +194,8 @@ export class SimEnd implements Connection {
   isDeaf = false
   /** Nothing arrives here before. */
   dueMs = 0
+  /** What arrives here, at most. */
+  bytesPerMs = Infinity
   readonly #link: Link
   #isOpen = false
   #isPaused = false
@@ -245,6 +267,7 @@ export class SimEnd implements Connection {
     const earliestMs = clock.monotonic() + this.#link.latencyMs * random.between(0.8, 1.2)
     // Behind what was sent before; but whatever comes behind a message that is held up overtakes it.
     this.dueMs = Math.max(earliestMs, this.dueMs)
+    if (item.kind === 'message' && this.bytesPerMs < Infinity) this.dueMs += item.bytes.length / this.bytesPerMs
     const dueMs = mishap === 'swap' ? this.dueMs + overtakenMs : this.dueMs
     clock.setTimer(dueMs - clock.monotonic(), () => {
       if (this.isDeaf || this.isClosed) return

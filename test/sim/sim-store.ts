@@ -14,7 +14,7 @@
 import { assert, must } from '../../core/assert.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type {
-  CommitOutcome, ReadOutcome, Store, StoreRange, StoreSpace, StoreWrite,
+  CommitOutcome, ReadOutcome, Store, StoreEntry, StoreRange, StoreSpace, StoreWrite,
 } from '../../core/ports/store.ts'
 import { OrderedMap } from '../../core/storage/ordered-map.ts'
 import { checkWrites } from '../../core/storage/store-writes.ts'
@@ -170,7 +170,7 @@ export class SimStore implements Store {
     const { map, random, counts, faults, unsynced } = this.#disk
     counts.crashes++
     const lostCount = random.below(unsynced.length + 1)
-    for (const undo of unsynced.splice(unsynced.length - lostCount).reverse()) apply(map, undo)
+    for (const undo of unsynced.splice(unsynced.length - lostCount).reverse()) write(map, undo)
     counts.lostDurable += lostCount
     unsynced.length = 0
     if (this.#commit?.isTried === true) {
@@ -178,7 +178,7 @@ export class SimStore implements Store {
       const keptMax = faults.crashKeeps === 'a-part' ? random.below(writes.length + 1) : writes.length * random.below(2)
       // What is written later does not outlive what was written before.
       const keptCount = lostCount > 0 ? 0 : keptMax
-      apply(map, writes.slice(0, keptCount))
+      write(map, writes.slice(0, keptCount))
       if (keptCount === writes.length) counts.keptInFlight++
       else if (keptCount === 0) counts.lostInFlight++
       else counts.torn++
@@ -194,6 +194,11 @@ export class SimStore implements Store {
     this.#isReopened = true
     this.#state = 'gone'
     return new SimStore(this.#disk)
+  }
+
+  /** What is on the disk now, for whoever looks at it from outside; nothing is copied. */
+  peek(range: StoreRange): readonly StoreEntry[] {
+    return this.#disk.map.range(range)
   }
 
   /** Flips a bit of the value of `key`, or of any value. False where there is none with a bit in it. */
@@ -248,15 +253,23 @@ export class SimStore implements Store {
     }
     if (random.chance(faults.failedSyncChance)) {
       counts.failedSyncs++
-      if (random.chance(0.5)) apply(map, writes)
+      if (random.chance(0.5)) write(map, writes)
       this.#state = 'failed'
       return { kind: 'unknown', cause: new Error('simulated: the sync failed') }
     }
-    unsynced.push(apply(map, writes))
+    if (faults.lyingSyncCommitCount > 0) unsynced.push(apply(map, writes))
+    else write(map, writes)
     while (unsynced.length > faults.lyingSyncCommitCount) unsynced.shift()
     counts.durable++
     if (random.chance(faults.bitFlipChance)) this.flipBit()
     return { kind: 'durable' }
+  }
+}
+
+function write(map: OrderedMap, writes: readonly StoreWrite[]): void {
+  for (const { key, value } of writes) {
+    if (value === null) map.delete(key)
+    else map.set(copy(key), copy(value))
   }
 }
 

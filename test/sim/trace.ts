@@ -10,7 +10,7 @@ export class Trace {
   #hash = 0x811c9dc5
   #count = 0
   readonly #lineCountMax: number
-  readonly #lines: (readonly Detail[])[] = []
+  readonly #lines: { readonly atMs: number; readonly what: string; readonly details: readonly Detail[] }[] = []
 
   /** Keeps the last so many lines. */
   constructor(lineCountMax: number) {
@@ -25,7 +25,7 @@ export class Trace {
       if (typeof detail === 'number') this.#mix(detail)
       else if (detail !== undefined) this.#mixText(detail)
     }
-    this.#lines[this.#count++ % this.#lineCountMax] = [atMs.toFixed(3).padStart(11), what, ...details]
+    this.#lines[this.#count++ % this.#lineCountMax] = { atMs, what, details }
   }
 
   /** Notes bytes that a process received: they count in the hash as a whole. */
@@ -46,8 +46,10 @@ export class Trace {
   tail(): string[] {
     const count = Math.min(this.#count, this.#lineCountMax)
     return Array.from({ length: count }, (_, index) => {
-      const line = this.#lines[(this.#count - count + index) % this.#lineCountMax] ?? []
-      return line.filter((part) => part !== undefined).join(' ')
+      const line = this.#lines[(this.#count - count + index) % this.#lineCountMax]
+      if (line === undefined) return ''
+      const parts = [line.atMs.toFixed(3).padStart(11), line.what, ...line.details]
+      return parts.filter((part) => part !== undefined).join(' ')
     })
   }
 

@@ -8,12 +8,21 @@ import { type Outcome, runWorld } from './world.ts'
 
 const seedCount = 80
 const seedsPerTest = 10
+/** A planted bug that so many seeds do not find is not found. */
+const plantedSeedsMax = 1_000
+const plantedMsMax = 300_000
 
 /** Seeds that failed once, and what they found. */
 const regressions: readonly (readonly [seed: number, found: string])[] = [
-  [94, 'a client whose HELLO was held up on its way was closed for good'],
-  [112, 'a client whose HELLO was held up on its way was closed for good'],
+  [201, 'a message acked while its consumer left failed as if there were no such subscription'],
+  [579, 'retention by size deleted a whole record where a damaged one would have been enough'],
 ]
+
+/** What every run comes by now and then. */
+const marks = [
+  'gaps', 'redelivered', 'deadLetters', 'released', 'extended', 'staleReceipts', 'left', 'takeovers', 'resets', 'trims', 'flips',
+  'damages', 'lookups', 'fenced', 'duplicates', 'crashes', 'stops', 'failures', 'halfCuts', 'throttles',
+] as const
 
 /** What a failed run says. */
 function told({ seed, findings, traceTail }: Outcome): string[] {
@@ -24,6 +33,7 @@ function told({ seed, findings, traceTail }: Outcome): string[] {
 
 describe('a world from a seed keeps every promise', () => {
   const struck = new Set<string>()
+  const counts = new Map<string, number>()
   const firsts = Array.from({ length: seedCount / seedsPerTest }, (_, index) => 1 + index * seedsPerTest)
 
   test.each(firsts)(`seeds from %i on, ${seedsPerTest} of them`, async (first) => {
@@ -31,11 +41,16 @@ describe('a world from a seed keeps every promise', () => {
       const outcome = await runWorld({ seed })
       expect(told(outcome)).toEqual([])
       for (const kind of outcome.faults.keys()) struck.add(kind)
+      for (const [name, count] of Object.entries(outcome.counts)) counts.set(name, (counts.get(name) ?? 0) + count)
     }
   })
 
   test('each kind of fault struck in one of them', () => {
     expect([...struck].sort()).toEqual([...faultKinds].sort())
+  })
+
+  test('they came by everything that they are for', () => {
+    expect(marks.filter((name) => !((counts.get(name) ?? 0) > 0))).toEqual([])
   })
 
   test.each(regressions)('seed %i, where %s', async (seed) => {
@@ -58,25 +73,20 @@ describe('a seed', () => {
 })
 
 describe('a bug put into the world is found', () => {
-  const withinSeeds: Readonly<Record<PlantedBugName, number>> = {
-    'ack-before-sync': 20,
-    'torn-commit': 60,
-    'producers-forgotten': 60,
-    'leases-forgotten': 20,
-    'attempts-forgotten': 60,
-    'ack-not-written': 20,
-    'queue-state-not-written': 20,
-    'frame-repeated': 20,
-    'frame-overtakes': 60,
-    'frame-swallowed': 20,
-  }
+  /** Where to begin with bugs that few seeds come by, so that the test is quick; any seed is as good as another. */
+  const firstSeeds: { readonly [K in PlantedBugName]?: number } = { 'dead-letter-apart': 150 }
+
+  test('and there are many of them', () => {
+    expect(Object.keys(plantedBugs).length).toBeGreaterThanOrEqual(20)
+  })
 
   test.each(Object.keys(plantedBugs) as PlantedBugName[])('%s', async (planted) => {
     const checkers: string[] = []
-    for (let seed = 1; seed <= withinSeeds[planted] && checkers.length === 0; seed++) {
+    const first = firstSeeds[planted] ?? 1
+    for (let seed = first; seed < first + plantedSeedsMax && checkers.length === 0; seed++) {
       const { findings } = await runWorld({ seed, planted })
       checkers.push(...findings.map(({ checker }) => checker))
     }
     expect(checkers).not.toEqual([])
-  })
+  }, plantedMsMax)
 })

@@ -1,34 +1,45 @@
 // A whole world from one seed: a relay over a disk, clients with their applications, a network between them, all in one
 // thread and on a clock that nobody waits for. It works, things go wrong, it heals and drains, and is judged:
 //
-//   setting up ──> working, with faults ──> healed: nothing is sent any more ──> drained ──> the log is read ──> verdict
+//   setting up ──> working, with faults ──> healed: nothing is sent any more ──> drained ──> the relay crashes once more,
+//   so that only the disk counts ──> still at rest ──> the log is read ──> verdict
 //
 // The same seed gives the same run, event by event: time and chance come from the seed, and after each turn of the
 // clock all promises that can settle do, before anything else happens.
 
-import type { SendReceipt } from '../../core/client/api.ts'
 import { createClient } from '../../core/client/client.ts'
-import { text } from '../../core/client/codec.ts'
-import { defaultLimits, type Limits } from '../../core/limits.ts'
-import type { GroupDescription, TopicDescription } from '../../core/protocol/frames.ts'
+import type { Client } from '../../core/client/api.ts'
 import type { PocketError } from '../../core/errors.ts'
+import type { GroupDescription, TopicDescription } from '../../core/protocol/frames.ts'
 import { eventsOf, type HistoryEvent } from '../checkers/history.ts'
+import { findStuck, type Rest } from '../checkers/liveness.ts'
+import { type RelayEvent, relayEventsOf } from '../checkers/relay-history.ts'
+import { findVacuity } from '../checkers/vacuity.ts'
 import { type FaultKind, Nemesis } from './nemesis.ts'
-import { type PlantedBug, type PlantedBugName, plantedBugs } from './planted-bugs.ts'
-import { type GroupRole, nameIn, type ReaderPositions, type Role, SimClient } from './sim-client.ts'
+import type { PlantedBug } from './planted-bug.ts'
+import { type PlantedBugName, plantedBugs } from './planted-bugs.ts'
+import type { SharedState } from './sim-application.ts'
+import { type Legacy, SimClient } from './sim-client.ts'
 import { SimClock } from './sim-clock.ts'
+import { readLog } from './sim-inspector.ts'
+import type { SentMessage } from './sim-message.ts'
 import { SimNetwork } from './sim-network.ts'
+import { SimOperator } from './sim-operator.ts'
 import { SimProcess } from './sim-process.ts'
 import { createSimRandom, type SimRandom } from './sim-random.ts'
 import { SimRelay } from './sim-relay.ts'
+import { SimZombie } from './sim-zombie.ts'
 import { Trace } from './trace.ts'
-import { type Finding, judge, type StoredMessage } from './verdict.ts'
+import { type Finding, judge, type StoredLog } from './verdict.ts'
+import { drawPlan, type Role, type WorldPlan } from './world-plan.ts'
 
 export interface WorldOptions {
   readonly seed: number
   readonly planted?: PlantedBugName
   /** How many lines of its trace a failed run tells: 40 by default. */
   readonly traceLineCountMax?: number
+  /** Is told each event of the run's histories as it happens, for people who look for a cause. */
+  readonly told?: (atMs: number, event: HistoryEvent | RelayEvent) => void
 }
 
 /** How a run went. */
@@ -44,14 +55,14 @@ export interface Outcome {
   readonly faults: ReadonlyMap<FaultKind, number>
 }
 
-const groups: readonly GroupRole[] = ['till', 'line', 'picky', 'asker', 'runner']
-const workMs = [3_500, 10_000] as const
 /** After healing, all has to be done within so long: a lost lease, its grace, a few retries. */
 const drainMsMax = 120_000
 const stepCountMax = 2_000_000
-/** Fewer than these, and the run has shown nothing. */
-const ackedCountMin = 10
-const deliveredCountMin = 20
+/** So much is waited for where nothing could be done for all the faults, so that there is something to judge. */
+const acknowledgedCountMin = 10
+const deliveredCountMin = 25
+/** Progress is asked for so often. */
+const pollMs = 900
 
 /** Runs the world of a seed to its end. */
 export function runWorld(options: WorldOptions): Promise<Outcome> {
@@ -63,97 +74,81 @@ class World {
   readonly #clock = new SimClock()
   readonly #trace: Trace
   readonly #random: SimRandom
-  readonly #limits: Limits
+  readonly #plan: WorldPlan
   readonly #network: SimNetwork
   readonly #relay: SimRelay
   readonly #history: HistoryEvent[] = []
-  readonly #receipts = new Map<string, SendReceipt>()
-  readonly #refused = new Map<string, string>()
+  readonly #relayHistory: RelayEvent[] = []
+  readonly #sent = new Map<string, SentMessage>()
+  readonly #shared: SharedState
   readonly #bugs: string[] = []
   readonly #clients = new Map<string, SimClient>()
   readonly #planted: PlantedBug | undefined
+  readonly #told: WorldOptions['told']
+  #acknowledgedCount = 0
+  #deliveredCount = 0
+  #deadLetterCount = 0
   #incarnationCount = 0
   #isSending = true
   #isWorking = false
   #isHealed = false
   #stepCount = 0
 
-  constructor({ seed, planted, traceLineCountMax = 40 }: WorldOptions) {
+  constructor({ seed, planted, traceLineCountMax = 40, told }: WorldOptions) {
+    this.#told = told
     this.#trace = new Trace(traceLineCountMax)
     this.#seed = seed
     this.#random = createSimRandom(seed)
+    this.#plan = drawPlan(this.#random.fork('plan'))
     this.#planted = planted === undefined ? undefined : plantedBugs[planted]
-    const random = this.#random.fork('world')
-    this.#limits = {
-      ...defaultLimits,
-      heartbeatMs: 1_000,
-      memberGraceMs: random.pick([1_000, 3_000]),
-      leaseMsMin: 500,
-      helloTimeoutMs: 3_000,
-      slowReaderMs: 2_000,
-      sendBufferBytesMax: random.pick([4 * 1024, 64 * 1024]),
-      recordBytesMax: random.pick([1024, 256 * 1024]),
-      readChunkBytes: random.pick([2 * 1024, 1024 * 1024]),
-      tailCacheBytesMax: random.pick([0, 16 * 1024, 1024 * 1024]),
-      outstandingPerQueueMax: random.pick([8, 1_000]),
-      publishBytesInFlightMax: random.pick([64 * 1024, 1024 * 1024]),
-      storeReserveBytes: 4 * 1024,
-      retentionSweepMs: 2_000,
-      frameBytesMax: 2 * 1024 * 1024,
+    const { limits, latencyMs } = this.#plan
+    const parts = { clock: this.#clock, random: this.#random, trace: this.#trace }
+    const bug = (found: string): void => this.#bug(found)
+    this.#shared = {
+      sent: this.#sent,
+      noted: (event) => this.#note(event),
+      bug,
+      isSending: () => this.#isSending,
     }
-    const { sendBufferBytesMax } = this.#limits
     this.#network = new SimNetwork({
-      clock: this.#clock,
+      ...parts,
       random: this.#random.fork('network'),
-      trace: this.#trace,
-      latencyMs: [0.1, random.pick([2, 40])],
-      sendBufferBytesMax,
+      latencyMs,
+      sendBufferBytesMax: limits.sendBufferBytesMax,
     })
-    const plantedRandom = this.#random.fork('planted bug')
-    const { wrapStore, mishapOf } = this.#planted ?? {}
+    const interference = this.#planted?.plant?.(this.#random.fork('planted bug'))
+    const { mishapOf } = interference ?? {}
     if (mishapOf !== undefined) {
-      const drawn = mishapOf(plantedRandom)
       this.#network.mishapOf = (direction, bytes) => {
-        return this.#isHealed || !this.#isWorking ? 'none' : drawn(direction, bytes)
+        return this.#isHealed || !this.#isWorking ? 'none' : mishapOf(direction, bytes)
       }
     }
     this.#relay = new SimRelay({
-      clock: this.#clock,
-      random: this.#random,
+      ...parts,
       network: this.#network,
-      trace: this.#trace,
-      limits: this.#limits,
-      wrapStore: (store) => wrapStore?.(store, plantedRandom) ?? store,
-      bug: (found) => this.#bug(found),
+      limits,
+      planted: interference,
+      noted: (event) => {
+        this.#relayHistory.push(event)
+        this.#told?.(event.atMs, event)
+      },
+      bug,
     })
   }
 
   async run(): Promise<Outcome> {
-    let findings: Finding[]
+    let findings: Finding[] = []
     let faults: ReadonlyMap<FaultKind, number> = new Map()
     try {
       await this.#setUp()
       const nemesis = this.#startWork()
       faults = nemesis.landed
-      await this.#pass(this.#random.fork('length').between(...workMs))
+      await this.#pass(this.#plan.workMs)
       this.#isHealed = true
       nemesis.heal()
-      // Where nothing could be sent for all the faults, there is something to drain at least.
-      for (let longer = 0; this.#receipts.size < ackedCountMin && longer < 60; longer++) await this.#pass(500)
+      for (let longer = 0; this.#hasDoneLittle && longer < 60; longer++) await this.#pass(500)
       this.#isSending = false
-      const stuck = await this.#drain()
-      findings = stuck.length > 0 ? [{ checker: 'liveness', violations: stuck.map(asViolation) }] : []
-      findings.push(...judge({
-        history: this.#history,
-        receipts: this.#receipts,
-        refused: this.#refused,
-        groups,
-        readers: [...this.#clients.values()].filter(({ role }) => role.isReader).map(({ role }) => role.name),
-        wereFrozen: faults.has('client-freeze'),
-        stored: stuck.length > 0 ? [] : await this.#readLog(),
-      }).filter(({ checker }) => stuck.length === 0 || !checker.startsWith('the log')))
-      const vacuous = this.#vacuity(nemesis)
-      if (vacuous !== undefined) findings.push({ checker: 'vacuity guard', violations: [asViolation(vacuous)] })
+      findings = await this.#judge(nemesis)
     } catch (error) {
       findings = [{ checker: 'no exception', violations: [asViolation(String((error as Error).stack))] }]
     }
@@ -164,171 +159,235 @@ class World {
       faults,
       traceHash: this.#trace.hash,
       traceTail: findings.length > 0 ? this.#trace.tail() : [],
-      counts: {
-        acked: this.#receipts.size,
-        delivered: eventsOf(this.#history, 'delivered').length,
-        traced: this.#trace.count,
-        turns: this.#stepCount,
-        simulatedMs: Math.round(this.#clock.monotonic()),
-        ...this.#network.counts,
-        ...this.#relay.counts,
-      },
+      counts: this.#counts(),
     }
+  }
+
+  get #hasDoneLittle(): boolean {
+    return this.#acknowledgedCount < acknowledgedCountMin || this.#deliveredCount < deliveredCountMin
+  }
+
+  async #judge(nemesis: Nemesis): Promise<Finding[]> {
+    let stuck = await this.#drain()
+    if (stuck.length === 0) {
+      this.#relay.crash()
+      stuck = await this.#drain()
+      // What was consumed and comes again all the same comes soon.
+      if (stuck.length === 0) await this.#pass(1_000)
+    }
+    const isDrained = stuck.length === 0
+    const log = isDrained ? await this.#readLog() : undefined
+    for (const letters of log?.deadLetters.values() ?? []) this.#deadLetterCount += letters.length
+    const { findings, grantCount } = judge({
+      plan: this.#plan,
+      history: this.#history,
+      relayHistory: this.#relayHistory,
+      wereLate: nemesis.landed.has('client-freeze') || nemesis.landed.has('slow-path'),
+      log,
+    })
+    const vacuous = findVacuity({
+      acknowledgedCount: this.#acknowledgedCount,
+      deliveredCount: this.#deliveredCount,
+      grantCount,
+      faultsChosen: nemesis.kinds,
+      faultsLanded: [...nemesis.landed.keys()],
+    })
+    return [
+      ...(isDrained ? [] : [{ checker: 'liveness', violations: stuck }]),
+      ...findings,
+      ...(vacuous.length === 0 ? [] : [{ checker: 'vacuity guard', violations: vacuous }]),
+    ]
+  }
+
+  /** What a run has come by, for people, and for whoever asks whether runs come by everything. */
+  #counts(): Record<string, number> {
+    const countOf = (kind: RelayEvent['kind']): number => relayEventsOf(this.#relayHistory, kind).length
+    const settlings = relayEventsOf(this.#relayHistory, 'settling')
+    const settled = relayEventsOf(this.#relayHistory, 'settled')
+    return {
+      acked: this.#acknowledgedCount,
+      delivered: this.#deliveredCount,
+      gaps: eventsOf(this.#history, 'gap').length,
+      redelivered: relayEventsOf(this.#relayHistory, 'leased').filter(({ attempt }) => attempt > 1).length,
+      deadLetters: this.#deadLetterCount,
+      released: settlings.filter(({ verb }) => verb === 'release').length,
+      extended: settlings.filter(({ verb }) => verb === 'extend').length,
+      staleReceipts: settled.filter(({ refused }) => refused.length > 0).length,
+      left: countOf('left'),
+      takeovers: this.#takeovers(),
+      resets: countOf('reset'),
+      trims: countOf('trimmed'),
+      flips: countOf('flipped'),
+      damages: countOf('damage-reported'),
+      lookups: eventsOf(this.#history, 'looked-up').length,
+      fenced: eventsOf(this.#history, 'refused').filter(({ code }) => code === 'PRODUCER_FENCED').length,
+      duplicates: relayEventsOf(this.#relayHistory, 'published').filter(({ isDuplicate }) => isDuplicate).length,
+      traced: this.#trace.count,
+      turns: this.#stepCount,
+      simulatedMs: Math.round(this.#clock.monotonic()),
+      ...this.#network.counts,
+      ...this.#relay.counts,
+    }
+  }
+
+  /** How often a member came back on another connection while the relay took the one before for alive. */
+  #takeovers(): number {
+    const attached = new Map<string, number>()
+    const names = new Map<number, string>()
+    let count = 0
+    for (const event of this.#relayHistory) {
+      if (event.kind === 'gone') attached.clear()
+      if (event.kind === 'joined') {
+        const name = `${event.group} ${event.topic} ${event.member}`
+        if (attached.has(name)) count++
+        attached.set(name, event.membership)
+        names.set(event.membership, name)
+      } else if (event.kind === 'left' || event.kind === 'detached') {
+        const name = names.get(event.membership) ?? ''
+        if (attached.get(name) === event.membership) attached.delete(name)
+      }
+    }
+    return count
   }
 
   // ── the phases ────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #setUp(): Promise<void> {
     this.#relay.start()
-    const setter = createClient({
-      dialler: this.#network.diallerOf(new SimProcess(this.#clock, 'setter')),
-      clock: this.#clock,
-      random: this.#random.fork('setter'),
-    })
-    const random = this.#random.fork('topics')
+    const setter = this.#createClient('setter')
     await this.#until(Promise.all([
-      setter.admin.createTopic('plain', { queueCount: 1 + random.below(4) }),
-      setter.admin.createTopic('steps', { queueCount: 1 + random.below(3), messageType: 'FIFO' }),
-      ...groups.map((group) => setter.admin.configureGroup(group, { maxAttempts: 1_000, retrySchedule: [200, 1_000] })),
+      ...this.#plan.topics.map(({ topic, queueCount, messageType, retentionMs, retentionBytes }) => {
+        const keeping = retentionMs === 0 && retentionBytes === 0 ? {} : { retention: retentionMs, retentionBytes }
+        return setter.admin.createTopic(topic, { queueCount, messageType, ...keeping })
+      }),
+      ...this.#plan.groups.map(({ group, attemptCountMax, retryScheduleMs }) => {
+        return setter.admin.configureGroup(group, { maxAttempts: attemptCountMax, retry: retryScheduleMs })
+      }),
     ]))
     await this.#until(setter.close())
   }
 
   #startWork(): Nemesis {
-    const random = this.#random.fork('roles')
-    const clientCount = 2 + random.below(3)
-    for (let index = 0; index < clientCount; index++) {
-      const isFirst = index === 0
-      this.#startClient({
-        name: `client${index}`,
-        sends: (['plain', 'steps'] as const).filter(() => isFirst || random.chance(0.5)),
-        groups: groups.filter(() => isFirst || random.chance(0.4)),
-        isReader: isFirst || random.chance(0.3),
-      }, new Map())
+    const { roles, groups, topics, hasOperator, hasZombie, limits, commitLatencyMs } = this.#plan
+    const parts = { clock: this.#clock, random: this.#random, network: this.#network }
+    for (const role of roles) this.#startClient(role, [])
+    const shared = this.#shared
+    if (hasOperator) {
+      void new SimOperator({
+        ...parts, groups, topics, shared,
+        isWorking: () => !this.#isHealed,
+        anyAcknowledged: (random) => this.#anyAcknowledged(random),
+      })
     }
+    if (hasZombie) void new SimZombie({ ...parts, shared, door: () => this.#relay.door })
+    const random = this.#random.fork('roles')
     const nemesis = new Nemesis({
-      clock: this.#clock,
-      random: this.#random,
-      network: this.#network,
+      ...parts,
       relay: this.#relay,
       trace: this.#trace,
       clients: () => [...this.#clients.values()].filter(({ process }) => !process.isDead),
       killClient: (client) => this.#killClient(client, random),
-      storeReserveBytes: this.#limits.storeReserveBytes,
+      storeReserveBytes: limits.storeReserveBytes,
     })
     const { faults } = this.#relay.store
-    const latency = { commitLatencyMs: [0.2, random.pick([2, 20])], readLatencyMs: [0.05, 2] }
-    Object.assign(faults, latency, this.#planted?.diskFaults)
+    Object.assign(faults, { commitLatencyMs, readLatencyMs: [0.05, 2] }, this.#planted?.diskFaults)
     nemesis.diskBaseline = { ...faults }
     this.#isWorking = true
+    this.#poll()
     return nemesis
   }
 
-  #startClient(role: Role, positions: ReaderPositions): void {
+  #anyAcknowledged(random: SimRandom): { message: string; messageId: string } | undefined {
+    // The history is long and the operator patient: a few tries are enough.
+    for (let tries = 0; tries < 20 && this.#history.length > 0; tries++) {
+      const event = random.pick(this.#history)
+      if (event.kind === 'acknowledged' && event.found) {
+        return { message: String(event.message), messageId: event.found.messageId }
+      }
+    }
+    return undefined
+  }
+
+  #createClient(name: string): Client {
+    const dialler = this.#network.diallerOf(new SimProcess(this.#clock, name))
+    return createClient({ dialler, clock: this.#clock, random: this.#random.fork(name) })
+  }
+
+  #startClient(role: Role, legacy: Legacy): void {
     const client = new SimClient({
       clock: this.#clock,
       random: this.#random.fork('clients'),
       network: this.#network,
       trace: this.#trace,
-      noted: (event) => this.#note(event),
-      receipts: this.#receipts,
-      refused: this.#refused,
-      bug: (found) => this.#bug(found),
-      isSending: () => this.#isSending,
-    }, role, this.#incarnationCount++, positions)
+      shared: this.#shared,
+    }, role, this.#incarnationCount++, legacy)
     this.#clients.set(role.name, client)
   }
 
   #killClient(client: SimClient, random: SimRandom): void {
-    const { role, positions } = client
+    const { role, legacy } = client
     client.kill(random.chance(0.5))
-    this.#clock.setTimer(random.between(50, 4_000), () => this.#startClient(role, positions))
+    this.#clock.setTimer(random.between(50, 4_000), () => this.#startClient(role, legacy))
+  }
+
+  /** Asks now and then how far the groups are, for the checker of progress. */
+  #poll(): void {
+    this.#clock.setTimer(pollMs, () => {
+      for (const { group } of this.#plan.groups) this.#relay.door?.describeGroup(group, () => {})
+      if (!this.#isHealed) this.#poll()
+    })
   }
 
   /** Lets the world come to rest; what has not done so in time. */
-  async #drain(): Promise<string[]> {
+  async #drain(): Promise<ReturnType<typeof findStuck>> {
     const untilMs = this.#clock.monotonic() + drainMsMax
-    let left: string[] = []
-    while (this.#clock.monotonic() < untilMs) {
+    for (;;) {
       await this.#pass(500)
-      left = await this.#whatIsLeft()
-      if (left.length === 0) break
+      const stuck = findStuck(await this.#rest())
+      if (stuck.length === 0 || this.#clock.monotonic() >= untilMs) return stuck
     }
-    return left
   }
 
-  async #whatIsLeft(): Promise<string[]> {
-    const left: string[] = []
-    const { broker } = this.#relay
-    if (broker === undefined) return ['the relay is not up']
-    for (const { unansweredCount, heldCount, process, client } of this.#clients.values()) {
-      if (process.isDead) left.push(`${process.name} is not back`)
-      if (client.link !== 'connected') left.push(`${process.name} is ${client.link}`)
-      if (heldCount > 0) left.push(`${process.name} holds ${heldCount} messages`)
-      if (unansweredCount > 0) left.push(`${unansweredCount} sends of ${process.name} are not answered`)
-    }
-    for (const group of groups) {
-      const described = await this.#until(new Promise<GroupDescription | PocketError>((resolve) => {
-        broker.describeGroup(group, resolve)
-      }))
-      if (described instanceof Error) throw described
-      for (const queue of described.queues) {
-        if (queue.backlog > 0 || queue.inFlight > 0) left.push(`${group} has ${JSON.stringify(queue)}`)
+  async #rest(): Promise<Rest> {
+    const { door } = this.#relay
+    const clients = [...this.#clients.values()].map(({ process, client, unansweredCount, heldCount }) => {
+      return { name: process.name, isDead: process.isDead, link: client.link, unansweredCount, heldCount }
+    })
+    if (door === undefined) return { relayIsUp: false, clients, groups: [], readers: [] }
+    const groups: Rest['groups'][number][] = []
+    for (const { group } of this.#plan.groups) {
+      const described = await this.#answer<GroupDescription>((answer) => door.describeGroup(group, answer))
+      for (const { topic, queueId, backlog, inFlight } of described.queues) {
+        groups.push({ group, topic, queueId, backlog, inFlight })
       }
     }
-    const steps = await this.#until(new Promise<TopicDescription | PocketError>((resolve) => {
-      broker.describeTopic('steps', resolve)
-    }))
-    if (steps instanceof Error) throw steps
-    for (const { role, positions } of this.#clients.values()) {
-      if (!role.isReader) continue
-      for (const { queueId, maxOffset } of steps.queues) {
-        const offset = positions.get(queueId)?.offset ?? 0
-        if (offset < maxOffset) left.push(`${role.name} reads queue ${queueId} at ${offset} of ${maxOffset}`)
-      }
+    const topics = new Map<string, TopicDescription>()
+    for (const { topic } of this.#plan.topics) {
+      topics.set(topic, await this.#answer<TopicDescription>((answer) => door.describeTopic(topic, answer)))
     }
-    return left
+    const readers = [...this.#clients.values()].flatMap((client) => client.readers).flatMap(({ name, role, positions }) => {
+      const queues = topics.get(role.topic)?.queues ?? []
+      return queues.filter(({ queueId }) => role.how === 'broadcast' || queueId === role.queueId).map((queue) => {
+        const { queueId, maxOffset } = queue
+        return { name, topic: role.topic, queueId, maxOffset, offset: positions.get(queueId)?.offset ?? 0 }
+      })
+    })
+    return { relayIsUp: true, clients, groups, readers }
   }
 
   /** All that is stored, as a client reads it. */
-  async #readLog(): Promise<StoredMessage[]> {
-    const client = createClient({
-      dialler: this.#network.diallerOf(new SimProcess(this.#clock, 'inspector')),
-      clock: this.#clock,
-      random: this.#random.fork('inspector'),
-    })
-    const stored: StoredMessage[] = []
-    const read = async (name: string): Promise<void> => {
-      const { queues } = await client.admin.describeTopic(name)
-      const topic = client.topic(name, { codec: text })
-      for (const { queueId } of queues) {
-        for await (const messages of topic.pull({ queueId, untilEnd: true })) {
-          for (const { value, messageId, offset } of messages) {
-            stored.push({ message: nameIn(value), messageId, topic: name, queueId, offset })
-          }
-        }
-      }
-    }
-    await this.#until(read('plain').then(() => read('steps')))
-    return stored
-  }
-
-  /** Why the run has shown nothing, if so. */
-  #vacuity(nemesis: Nemesis): string | undefined {
-    const ackedCount = this.#receipts.size
-    const deliveredCount = eventsOf(this.#history, 'delivered').length
-    if (ackedCount < ackedCountMin) return `only ${ackedCount} sends were acknowledged`
-    if (deliveredCount < deliveredCountMin) return `only ${deliveredCount} messages were delivered`
-    const { kinds, landed } = nemesis
-    if (kinds.length > 0 && landed.size === 0) return `none of the faults struck: ${kinds.join(', ')}`
-    return undefined
+  async #readLog(): Promise<StoredLog> {
+    return this.#until(readLog(this.#createClient('inspector'), this.#plan, this.#shared))
   }
 
   // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #note(event: HistoryEvent): void {
     this.#history.push(event)
+    this.#told?.(this.#clock.monotonic(), event)
     const { kind } = event
+    if (kind === 'acknowledged') this.#acknowledgedCount++
+    if (kind === 'delivered') this.#deliveredCount++
     const message = 'message' in event ? String(event.message) : undefined
     const member = 'member' in event ? event.member : undefined
     this.#trace.add(this.#clock.monotonic(), kind, message, member, 'attempt' in event ? event.attempt : undefined)
@@ -345,7 +404,7 @@ class World {
     const untilMs = this.#clock.monotonic() + byMs
     await this.#stepUntil(untilMs, () => false)
     this.#clock.advance(untilMs - this.#clock.monotonic())
-    await promisesSettled()
+    await new Promise<void>(afterPromises)
   }
 
   async #until<T>(promise: Promise<T>): Promise<T> {
@@ -359,20 +418,35 @@ class World {
     return promise
   }
 
-  async #stepUntil(untilMs: number, isOver: () => boolean): Promise<void> {
+  async #answer<T>(ask: (answer: (outcome: T | PocketError) => void) => void): Promise<T> {
+    const outcome = await this.#until(new Promise<T | PocketError>((resolve) => ask(resolve)))
+    if (outcome instanceof Error) throw outcome
+    return outcome
+  }
+
+  /** One turn of the clock after the other, with all promises settling in between. */
+  #stepUntil(untilMs: number, isOver: () => boolean): Promise<void> {
     const clock = this.#clock
-    await promisesSettled()
-    while (!isOver() && (!clock.isIdle || (clock.nextTimerMs ?? Infinity) <= untilMs)) {
-      if (++this.#stepCount > stepCountMax) throw new Error(`no end after ${stepCountMax} turns`)
-      clock.step()
-      await promisesSettled()
-    }
+    return new Promise((resolve, reject) => {
+      // Bare callbacks: a promise a turn would cost more than many a turn.
+      const step = (): void => {
+        try {
+          if (isOver() || (clock.isIdle && (clock.nextTimerMs ?? Infinity) > untilMs)) return resolve()
+          if (++this.#stepCount > stepCountMax) throw new Error(`no end after ${stepCountMax} turns`)
+          clock.step()
+          afterPromises(step)
+        } catch (error) {
+          reject(error as Error)
+        }
+      }
+      afterPromises(step)
+    })
   }
 }
 
-/** Resolves when no promise can settle any more: a tick comes after all microtasks, those made meanwhile included. */
-function promisesSettled(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve))
+/** Calls `run` when no promise can settle any more: a tick comes after all microtasks, those made meanwhile included. */
+function afterPromises(run: () => void): void {
+  process.nextTick(() => queueMicrotask(run))
 }
 
 function asViolation(found: string): { message: string; text: string } {

@@ -4,6 +4,7 @@
 import fc from 'fast-check'
 import { textSize } from '../../core/bytes.ts'
 import type { StartPolicy } from '../../core/model/position.ts'
+import type { RetryPolicy } from '../../core/model/topic.ts'
 
 export type Form =
   | { readonly kind: 'u8' | 'u16' | 'u32' | 'varint' | 'varint32' | 'flag' | 'sized bytes' | 'rest' }
@@ -152,8 +153,11 @@ export function valuesOf(form: Form): fc.Arbitrary<unknown> {
       return fc.option(valuesOf(form.item), { nil: undefined })
     case 'oneOf':
       return fc.constantFrom(...form.words)
-    case 'choice':
-      return startPolicies
+    case 'choice': {
+      const values = choices.get(form.options.map(({ name }) => name).join(' '))
+      if (values === undefined) throw new Error('a choice that this file does not know')
+      return values
+    }
     case 'struct':
       return fc.record(
         Object.fromEntries(form.fields.map(({ name, form: field }) => [name, valuesOf(field as Form)])),
@@ -162,7 +166,6 @@ export function valuesOf(form: Form): fc.Arbitrary<unknown> {
   }
 }
 
-/** The one choice there is; what it carries has names of its own. */
 const startPolicies: fc.Arbitrary<StartPolicy> = fc.oneof(
   fc.constantFrom<StartPolicy>({ kind: 'earliest' }, { kind: 'latest' }),
   fc.record({ kind: fc.constant('timestamp' as const), timestampMs: fc.maxSafeNat() }, { noNullPrototype: true }),
@@ -171,3 +174,22 @@ const startPolicies: fc.Arbitrary<StartPolicy> = fc.oneof(
     position: fc.record({ epoch: fc.nat(0xffff_ffff), offset: fc.maxSafeNat() }, { noNullPrototype: true }),
   }, { noNullPrototype: true }),
 )
+
+const someDelay = fc.oneof(fc.nat(100_000), fc.maxSafeNat())
+
+const retryPolicies: fc.Arbitrary<RetryPolicy> = fc.oneof(
+  fc.record(
+    { kind: fc.constant('schedule' as const), delaysMs: fc.array(someDelay, { maxLength: 5 }) },
+    { noNullPrototype: true },
+  ),
+  fc.record(
+    { kind: fc.constant('exponential' as const), firstMs: someDelay, factor: someDelay, maxMs: someDelay },
+    { noNullPrototype: true },
+  ),
+)
+
+/** By the names of their options, as what a choice carries has names of its own. */
+const choices: ReadonlyMap<string, fc.Arbitrary<unknown>> = new Map<string, fc.Arbitrary<unknown>>([
+  ['earliest latest timestamp position', startPolicies],
+  ['schedule exponential', retryPolicies],
+])

@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { ByteWriter } from '../../core/bytes.ts'
 import { hash32 } from '../../core/hash.ts'
-import { defaultLimits } from '../../core/limits.ts'
+import { defaultLimits, fixedLimits } from '../../core/limits.ts'
 import type { MessageHeaders } from '../../core/model/message.ts'
 import { encodeMessage, MessageScanner } from '../../core/record/message-codec.ts'
 import { encodeRecordBatch, RecordBatch, type RecordHead, type RecordSlice } from '../../core/record/record-batch.ts'
@@ -19,7 +19,7 @@ const word = fc.oneof(
   fc.string({ unit: fc.constantFrom('ä', '€', '😀', 'x'), minLength: 1, maxLength: 6 }),
 )
 
-/** Headers as a client may send them; well inside the bounds. */
+/** Headers as a client may send them; of texts well inside the bounds. */
 export const someHeaders: fc.Arbitrary<MessageHeaders> = fc.record(
   {
     bornMs: fc.oneof(fc.nat(), fc.constant(1_795_000_000_000), fc.maxSafeNat()),
@@ -28,9 +28,15 @@ export const someHeaders: fc.Arbitrary<MessageHeaders> = fc.record(
     messageGroup: word,
     properties: fc.array(fc.tuple(word, fc.string({ maxLength: 30 })), { minLength: 1, maxLength: 4 })
       .map((pairs) => new Map(pairs)),
+    delay: fc.oneof(
+      fc.record({ delayMs: fc.nat(fixedLimits.delayMsMax) }),
+      fc.record({ deliverMs: fc.oneof(fc.nat(), fc.constant(1_795_000_060_000), fc.maxSafeNat()) }),
+    ),
+    priority: fc.nat(fixedLimits.priorityMax),
+    ttlMs: fc.integer({ min: 1, max: fixedLimits.ttlMsMax }),
   },
   { requiredKeys: ['bornMs'] },
-)
+).map(({ delay, ...headers }) => ({ ...headers, ...delay }))
 
 export const someMessage: fc.Arbitrary<SampleMessage> = fc.record({
   headers: someHeaders,
@@ -69,8 +75,8 @@ export function sliceOf(batch: SampleBatch, isFifo: boolean): RecordSlice {
   scanner.reset(source, 0, source.length)
   const places = batch.messages.map(() => {
     scanner.next()
-    const { start, end, tagHash, messageGroupHash } = scanner
-    return { start, end, tagHash, messageGroupHash }
+    const { start, end, tagHash, messageGroupHash, ttlMs } = scanner
+    return { start, end, tagHash, messageGroupHash, ttlMs }
   })
   const chosen = batch.indexes.map((index) => places[index] as (typeof places)[number])
   return {
@@ -83,6 +89,7 @@ export function sliceOf(batch: SampleBatch, isFifo: boolean): RecordSlice {
     ends: chosen.map(({ end }) => end),
     tagHashes: chosen.map(({ tagHash }) => tagHash),
     groupHashes: isFifo ? chosen.map(({ messageGroupHash }) => messageGroupHash) : undefined,
+    ttls: chosen.some(({ ttlMs }) => ttlMs > 0) ? chosen.map(({ ttlMs }) => ttlMs) : undefined,
   }
 }
 
@@ -91,6 +98,7 @@ export interface ExpectedMessage extends SampleMessage {
   readonly messageId: string
   readonly tagHash: number
   readonly groupHash: number
+  readonly ttlMs: number
   readonly slice: number
 }
 
@@ -121,6 +129,7 @@ export const someRecord: fc.Arbitrary<SampleRecord> = fc.record({
         messageId: `${producerId}-${batch.producerEpoch}-${batch.baseSequence + index}`,
         tagHash: hashOf(message.headers.tag),
         groupHash: isFifo ? hashOf(message.headers.messageGroup) : 0,
+        ttlMs: message.headers.ttlMs ?? 0,
         slice,
       }
     }))

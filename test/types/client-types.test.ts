@@ -3,9 +3,10 @@
 
 import { describe, expectTypeOf, test } from 'vitest'
 import {
-  bytes, type Client, type Codec, type ConnectOptions, connect, type Duration, type ErrorCode, json, type Message,
-  PocketError, type Position, type PullConsumer, type PushConsumer, type SendReceipt, type SimpleConsumer, text,
-  type Topic,
+  bytes, type Change, type ChangeBatch, type Client, type Codec, type CommittedMessage, type ConnectOptions, connect,
+  type Duration, type ErrorCode, type Follower, json, type Message, PocketError, type Position, type PullConsumer,
+  type PushConsumer, type Reply, type RetryPolicy, type SendReceipt, type SimpleConsumer, text, type Timeline, type Topic,
+  type Transaction, type TransactionProducer, type TransactionReceipt, type UnresolvedTransaction,
 } from '../../server/connect.ts'
 
 interface Order {
@@ -154,6 +155,178 @@ describe('consumers', () => {
       await using receiver = own.topic('orders').receiver({ group: 'g' })
       await using reader = own.topic('orders').pull({ queueId: 0 })
       return [consumer, receiver, reader]
+    })
+  })
+})
+
+describe('what is sent', () => {
+  test('may be delayed, prioritised and bounded in time', () => {
+    onlyTypes(() => {
+      const topic = client.topic<Order>('orders')
+      const order = { id: 'a', total: 1 }
+      void topic.send(order, { delay: '3d', priority: 9, ttl: 1_000 })
+      void topic.send(order, { deliverAt: new Date() })
+      void topic.send(order, { deliverAt: 1_795_000_000_000 })
+      // @ts-expect-error -- a time is no text
+      void topic.send(order, { deliverAt: '2026-11-22' })
+      // @ts-expect-error -- a delay is no time
+      void topic.send(order, { delay: new Date() })
+      // @ts-expect-error -- a number
+      void topic.send(order, { priority: 'high' })
+      expectTypeOf<SendReceipt['deliverMs']>().toEqualTypeOf<number | undefined>()
+      expectTypeOf<SendReceipt['recallHandle']>().toEqualTypeOf<string | undefined>()
+      expectTypeOf(topic.recall('h')).resolves.toBeVoid()
+    })
+  })
+
+  test('may ask for a reply, whose type is said or that of a codec', () => {
+    onlyTypes(() => {
+      const topic = client.topic<Order>('orders')
+      const order = { id: 'a', total: 1 }
+      expectTypeOf(topic.request(order)).resolves.toEqualTypeOf<Reply<unknown>>()
+      expectTypeOf(topic.request<number>(order, { timeout: '5s' })).resolves.toEqualTypeOf<Reply<number>>()
+      expectTypeOf(topic.request(order, { replyCodec: text })).resolves.toEqualTypeOf<Reply<string>>()
+      // @ts-expect-error -- a request is not delayed
+      void topic.request(order, { delay: '1s' })
+      // @ts-expect-error -- its time to live is its timeout
+      void topic.request(order, { ttl: '1s' })
+      // @ts-expect-error -- no order
+      void topic.request('a')
+    })
+    onlyTypes((message?: Message<Order>) => {
+      expectTypeOf(message?.reply(5)).toEqualTypeOf<Promise<void> | undefined>()
+      void message?.reply('x', { tag: 't', codec: json<unknown>() })
+      // @ts-expect-error -- a reply is not delayed
+      void message?.reply('x', { delay: 5 })
+    })
+  })
+})
+
+describe('filters and positions', () => {
+  test('are tags or SQL', () => {
+    onlyTypes(() => {
+      const topic = client.topic<Order>('orders')
+      topic.consume({ group: 'g', filter: { sql: 'a > 5' } })
+      topic.receiver({ group: 'g', filter: 'a || b' })
+      topic.pull({ queueId: 0, filter: { sql: 'a > 5' } })
+      // @ts-expect-error -- no such language
+      topic.consume({ group: 'g', filter: { jsonpath: '$.a' } })
+      // @ts-expect-error -- tags are one text
+      topic.consume({ group: 'g', filter: ['a', 'b'] })
+    })
+  })
+
+  test('are kept by the application or by the relay', () => {
+    onlyTypes(() => {
+      const topic = client.topic<Order>('orders')
+      topic.consume({ group: 'g', mode: 'BROADCASTING', positionKeeper: 'relay', name: 'north' })
+      // @ts-expect-error -- the application's words, not those of the wire
+      topic.consume({ group: 'g', mode: 'BROADCASTING', positionKeeper: 'broker', name: 'north' })
+      // @ts-expect-error -- a receiver has no positions
+      topic.receiver({ group: 'g', positionKeeper: 'relay' })
+    })
+  })
+})
+
+describe('transactions', () => {
+  test('take topics with their values, and tell where messages went', () => {
+    onlyTypes(async () => {
+      await using producer = client.transactions({
+        producerGroup: 'shop',
+        check: (transaction) => {
+          expectTypeOf(transaction).toEqualTypeOf<UnresolvedTransaction>()
+          expectTypeOf(transaction.messages).toEqualTypeOf<readonly Message<Uint8Array>[]>()
+          return 'commit'
+        },
+      })
+      expectTypeOf(producer).toEqualTypeOf<TransactionProducer>()
+      const transaction = producer.begin()
+      expectTypeOf(transaction).toEqualTypeOf<Transaction>()
+      const orders = client.topic<Order>('orders')
+      expectTypeOf((await transaction.send(orders, { id: 'a', total: 1 }, { delay: '1s' })).messageId).toBeString()
+      expectTypeOf(transaction.commit()).resolves.toEqualTypeOf<TransactionReceipt>()
+      expectTypeOf<TransactionReceipt['messages']>().toEqualTypeOf<readonly CommittedMessage[]>()
+      expectTypeOf(transaction.rollback()).resolves.toBeVoid()
+      expectTypeOf(producer.run(async () => 5)).resolves.toBeNumber()
+      // @ts-expect-error -- no order
+      void transaction.send(orders, 'a')
+      // @ts-expect-error -- a topic, not its name
+      void transaction.send('orders', { id: 'a', total: 1 })
+    })
+  })
+
+  test('need a group and who answers checks', () => {
+    onlyTypes(() => {
+      client.transactions({ producerGroup: 'shop', check: async () => 'unknown', checkAfter: '1m' })
+      client.transactions({
+        producerGroup: 'shop',
+        check: async ({ messages }) => (messages.length > 1 ? 'commit' : 'rollback'),
+      })
+      client.transactions({ producerGroup: 'shop', check: ({ messages }) => (messages.length > 1 ? 'commit' : 'rollback') })
+      // @ts-expect-error -- nobody answers
+      client.transactions({ producerGroup: 'shop' })
+      // @ts-expect-error -- no group
+      client.transactions({ check: () => 'commit' })
+      // @ts-expect-error -- no such verdict
+      client.transactions({ producerGroup: 'shop', check: () => 'maybe' })
+      // @ts-expect-error -- a verdict is needed
+      client.transactions({ producerGroup: 'shop', check: () => {} })
+    })
+  })
+})
+
+describe('following', () => {
+  test('gives changes in batches', () => {
+    onlyTypes(async () => {
+      await using follower = client.follow({ topics: ['orders'], withProgress: true })
+      expectTypeOf(follower).toEqualTypeOf<Follower>()
+      for await (const batch of follower) {
+        expectTypeOf(batch).toEqualTypeOf<ChangeBatch>()
+        expectTypeOf(batch.changes).toEqualTypeOf<readonly Change[]>()
+      }
+      client.follow({ topics: ['orders'], positions: follower.positions() })
+      // @ts-expect-error -- topics are many
+      client.follow({ topics: 'orders' })
+      // @ts-expect-error -- positions are by topic and queue
+      client.follow({ topics: ['orders'], positions: new Map([[0, { epoch: 1, offset: 0 }]]) })
+    })
+  })
+})
+
+describe('administration', () => {
+  test('takes settings in the application’s words', () => {
+    onlyTypes(() => {
+      const { admin } = client
+      void admin.createTopic('t', { messageType: 'PRIORITY', cleanupPolicy: 'COMPACT', ttl: '1d', trace: 0.5 })
+      void admin.configureGroup('g', { retry: ['1s', 5_000], exhausted: 'hold', paused: true, maxInFlight: 5 })
+      void admin.configureGroup('g', { retry: { first: '1s', max: '1h' } })
+      void admin.settleHeld('g', 't', 'dead-letter')
+      // @ts-expect-error -- no such type
+      void admin.createTopic('t', { messageType: 'DELAY' })
+      // @ts-expect-error -- a share
+      void admin.createTopic('t', { trace: '50%' })
+      // @ts-expect-error -- how long at most?
+      void admin.configureGroup('g', { retry: { first: '1s' } })
+      // @ts-expect-error -- no such way
+      void admin.settleHeld('g', 't', 'forget')
+      // @ts-expect-error -- a trace is of an id, or of a key in a topic
+      void admin.trace({ key: 'k' })
+    })
+  })
+
+  test('gives what there is', () => {
+    onlyTypes(async () => {
+      const { admin } = client
+      const group = await admin.describeGroup('g')
+      expectTypeOf(group.retry).toEqualTypeOf<RetryPolicy>()
+      expectTypeOf(group.deliveredPerSecond).toBeNumber()
+      expectTypeOf((await admin.listGroups())[0]?.paused).toEqualTypeOf<boolean | undefined>()
+      expectTypeOf((await admin.describeTopic('t')).trace).toBeNumber()
+      expectTypeOf(await admin.trace({ messageId: 'm' })).toEqualTypeOf<readonly Timeline[]>()
+      expectTypeOf(await admin.deadLetters('g')).toEqualTypeOf<readonly Message<Uint8Array>[]>()
+      expectTypeOf(await admin.resendDeadLetters('g')).toBeNumber()
+      expectTypeOf((await admin.listDelayed({ topic: 't', max: 5 }))[0]?.deliverMs).toEqualTypeOf<number | undefined>()
+      expectTypeOf((await admin.listTransactions())[0]?.topics).toEqualTypeOf<readonly string[] | undefined>()
     })
   })
 })

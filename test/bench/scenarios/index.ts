@@ -1,8 +1,11 @@
 // All scenarios, in the order in which they run and are shown.
 
 import { catchUp } from './catch-up.ts'
+import { delayed, delayedScattered } from './delayed.ts'
 import { durableQueue } from './durable-queue.ts'
 import { fanOut1000, fanOut50 } from './fan-out.ts'
+import { filterCost } from './filter-cost.ts'
+import { filteredQueue, messageGroups, tracedQueue, transactions } from './queue-features.ts'
 import { idleConnection } from './idle-connection.ts'
 import { lightLoad } from './light-load.ts'
 import { openStore } from './open.ts'
@@ -16,4 +19,11 @@ export const scenarios: readonly Scenario[] = [
   idleConnection,
   catchUp,
   openStore,
+  delayed,
+  delayedScattered,
+  transactions,
+  messageGroups,
+  tracedQueue,
+  filteredQueue,
+  filterCost,
 ]

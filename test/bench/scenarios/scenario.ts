@@ -15,7 +15,7 @@ export interface Scenario {
   readonly name: ScenarioName
   /** One line for the head of the table. */
   readonly title: string
-  /** In bytes; `quick` runs take the first alone. */
+  /** In bytes; `quick` runs take the first alone. 0 where bodies play no part. */
   readonly bodySizes: readonly number[]
   /** The columns of its table. */
   readonly figures: readonly FigureName[]

@@ -3,10 +3,11 @@
 import { aedes } from './aedes.ts'
 import { bareWs } from './bare-ws.ts'
 import { disk } from './disk.ts'
+import { inProcess } from './in-process.ts'
 import { jetStream } from './jetstream.ts'
 import { lmdb } from './lmdb.ts'
 import { natsCore } from './nats-core.ts'
-import { pocketMq } from './pocketmq.ts'
+import { pocketMq, pocketMqPlain } from './pocketmq.ts'
 import { redisPubSub } from './redis-pub-sub.ts'
 import { redisStreams } from './redis-streams.ts'
 import { socketIo } from './socket-io.ts'
@@ -14,6 +15,7 @@ import type { System } from './system.ts'
 
 export const systems: readonly System[] = [
   pocketMq,
+  pocketMqPlain,
   natsCore,
   jetStream,
   redisPubSub,
@@ -23,6 +25,7 @@ export const systems: readonly System[] = [
   bareWs,
   lmdb,
   disk,
+  inProcess,
 ]
 
 /** The system of that name; throws where there is none. */

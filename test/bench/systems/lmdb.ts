@@ -4,7 +4,9 @@ import { open } from 'lmdb'
 import { join } from 'node:path'
 import type { RootDatabase } from 'lmdb'
 
+import { inOrder, scattered } from '../scenarios/delayed.ts'
 import { limitBatchCount } from './disk.ts'
+import { measureDelayed } from './lmdb-delayed.ts'
 import { startStopwatch } from '../stopwatch.ts'
 import type { BareLimit } from './system.ts'
 import type { Figures } from '../figures.ts'
@@ -14,11 +16,17 @@ export const lmdb: BareLimit = {
   kind: 'limit',
   name: 'lmdb',
   title: 'LMDB',
-  durability: `synced (overlappingSync: false), ${limitBatchCount} messages a record and commit`,
-  scenarios: ['durable-queue', 'catch-up', 'open'],
+  durability: `synced (overlappingSync: false), ${limitBatchCount} messages a record and commit; delayed ones a record each`,
+  scenarios: ['durable-queue', 'catch-up', 'open', 'delayed', 'delayed-scattered'],
   packages: ['lmdb'],
   fill,
-  measures: { 'durable-queue': measureCommits, 'catch-up': measureRangeRead, open: measureOpen },
+  measures: {
+    'durable-queue': measureCommits,
+    'catch-up': measureRangeRead,
+    open: measureOpen,
+    delayed: (load) => measureDelayed(load, inOrder),
+    'delayed-scattered': (load) => measureDelayed(load, scattered),
+  },
 }
 
 async function measureCommits({ job, pace, body }: Load): Promise<Figures> {

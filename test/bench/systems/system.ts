@@ -31,6 +31,26 @@ export interface ConsumerOptions {
   readonly onFailed: (error: unknown) => void
 }
 
+export interface SchedulerOptions {
+  readonly topic: string
+  readonly body: Uint8Array
+  /** Called for each message that the system keeps from now on until it is due. */
+  readonly onScheduled: () => void
+  readonly onFailed: (error: unknown) => void
+}
+
+export interface Scheduler {
+  /** Sends one message that is due at that time, in milliseconds since 1970; returns at once. */
+  schedule(deliverMs: number): void
+}
+
+export interface DueConsumerOptions {
+  readonly topic: string
+  /** Called for each message, with the times when it was due and when the server put it into its queue. */
+  readonly onMessage: (bodyBytes: number, deliverMs: number, storedMs: number) => void
+  readonly onFailed: (error: unknown) => void
+}
+
 /** The client side of a system, in the load process. Nothing is closed: the process ends after its one job. */
 export interface SystemClient {
   /** Makes the topic, the group and what else must be there first. Absent where nothing must. */
@@ -45,6 +65,10 @@ export interface SystemClient {
   fill?(topic: string, body: Uint8Array, messageCount: number): Promise<void>
   /** Reads a stored topic from its first message on, without a group. */
   openReader?(options: Omit<ConsumerOptions, 'delivery'>): Promise<void>
+  /** Sends delayed messages, on a connection of its own. */
+  openScheduler?(options: SchedulerOptions): Promise<Scheduler>
+  /** Takes delayed messages when they are due, as the one member of a group, and acks each. */
+  openDueConsumer?(options: DueConsumerOptions): Promise<void>
 }
 
 export interface ServerPlace {
@@ -87,7 +111,8 @@ export interface ServedSystem extends Measurable {
     | { readonly serve: (port: number) => Promise<void> }
   /** Whether it takes work; by default whether the port takes connections. */
   isReady?(port: number): Promise<boolean>
-  readonly openClient: (port: number) => Promise<SystemClient>
+  /** The scenario is told for systems that are used in another way in some. */
+  readonly openClient: (port: number, scenario: ScenarioName) => Promise<SystemClient>
 }
 
 /** The bare limit of a part, measured in the load process itself, without server or network. */

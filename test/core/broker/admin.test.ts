@@ -3,12 +3,12 @@
 import { describe, expect, it } from 'vitest'
 import type { FoundMessage, QueryRequest } from '../../../core/broker/door.ts'
 import { PocketError } from '../../../core/errors.ts'
-import type { GroupDescription, TopicDescription } from '../../../core/protocol/frames.ts'
+import type { GroupDescription, GroupOptions, TopicDescription, TopicOptions } from '../../../core/protocol/frames.ts'
 import { RecordBatch } from '../../../core/record/record-batch.ts'
 import { keyKinds, topicRange } from '../../../core/storage/keys.ts'
-import { BrokerWorld, idBytes, TestMember } from './broker-world.ts'
+import { BrokerWorld, groupOptions, idBytes, TestMember, topicOptions } from './broker-world.ts'
 
-const none = { queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined }
+const noneNamed = topicOptions({})
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => String(from + index))
 
 function query(world: BrokerWorld, request: Partial<QueryRequest>): Promise<readonly FoundMessage[] | PocketError> {
@@ -30,15 +30,15 @@ const bodiesOf = (found: readonly FoundMessage[] | PocketError) =>
 describe('topics', () => {
   it('are created with defaults, and again without complaint unless they differ', async () => {
     const world = await BrokerWorld.open()
-    const create = (options: Partial<typeof none> & object) =>
-      world.ask<TopicDescription>((answer) => world.broker.createTopic({ topic: 't', options: { ...none, ...options } }, answer))
+    const create = (options: Partial<TopicOptions>) =>
+      world.ask<TopicDescription>((answer) => world.broker.createTopic({ topic: 't', options: topicOptions(options) }, answer))
     const config = { queueCount: 8, messageType: 'NORMAL', retentionMs: 259_200_000 }
     expect(await create({})).toMatchObject({ topic: 't', config })
     expect(await create({})).toMatchObject({ topic: 't' })
-    expect(await create({ queueCount: 2 as never })).toMatchObject({ code: 'TOPIC_EXISTS' })
+    expect(await create({ queueCount: 2 })).toMatchObject({ code: 'TOPIC_EXISTS' })
     for (const queueCount of [0, 1025, 1.5]) {
       const refused = await world.ask((answer) =>
-        world.broker.createTopic({ topic: 'u', options: { ...none, queueCount } }, answer)
+        world.broker.createTopic({ topic: 'u', options: { ...noneNamed, queueCount } }, answer)
       )
       expect(refused).toMatchObject({ code: 'BAD_ARGUMENT' })
     }
@@ -84,15 +84,16 @@ describe('topics', () => {
     await world.publish('t', numbers(0, 10))
     const start = { kind: 'timestamp', timestampMs: 1 } as const
     const request = {
-      topic: 't', memberId: idBytes(5), filter: '*', start, leaseMs: 0, positions: [], clientId: 'c', clientName: 't', peer: 'p',
-    }
+      topic: 't', memberId: idBytes(5), filterKind: 'TAG', filter: '*', start, leaseMs: 0, positions: [],
+      positionKeeper: 'client', consumerName: '', clientId: 'c', clientName: 't', peer: 'p',
+    } as const
     const sink = new TestMember(idBytes(5), 't')
     const codes: string[] = []
     const note = (outcome: unknown) => codes.push(outcome instanceof PocketError ? outcome.code : 'done')
     world.broker.subscribe({ ...request, group: 'g', mode: 'CLUSTERING' }, sink, note)
     world.broker.subscribe({ ...request, group: 'h', mode: 'BROADCASTING' }, sink, note)
     const bounds = { messageCountMax: 10, byteCountMax: 1_000, waitMs: 5_000 }
-    world.broker.pull({ topic: 't', queueId: 0, filter: '*', start, ...bounds }, note)
+    world.broker.pull({ topic: 't', queueId: 0, filterKind: 'TAG', filter: '*', start, ...bounds }, note)
     world.broker.resetGroup({ group: 'g', topic: 't', queueId: undefined, to: start }, note)
     world.broker.deleteTopic('t', () => {})
     await world.advance(30_000)
@@ -142,8 +143,7 @@ describe('retention', () => {
 
   it('keeps a topic within its size', async () => {
     const world = await BrokerWorld.open({ limits: { retentionSweepMs: 1_000 } })
-    const options = { ...none, queueCount: 1 as never, retentionBytes: 10_000 as never, retentionMs: 0 as never }
-    await world.must((answer) => world.broker.createTopic({ topic: 't', options }, answer))
+    await world.createTopic('t', { queueCount: 1, retentionBytes: 10_000, retentionMs: 0 })
     for (let count = 0; count < 100; count++) await world.publish('t', ['x'.repeat(1_000)])
     await world.advance(1_500)
     const { queues } = await world.must<TopicDescription>((answer) => world.broker.describeTopic('t', answer))
@@ -172,7 +172,7 @@ describe('queries', () => {
   it('find a message by its id, in a FIFO topic with split batches too, and over a restart', async () => {
     const world = await BrokerWorld.open()
     await world.must((answer) =>
-      world.broker.createTopic({ topic: 'f', options: { ...none, messageType: 'FIFO' as never, queueCount: 4 as never } }, answer)
+      world.broker.createTopic({ topic: 'f', options: { ...noneNamed, messageType: 'FIFO', queueCount: 4 } }, answer)
     )
     await world.publish('f', numbers(0, 50).map((body) => ({ body, messageGroup: `g${Number(body) % 7}` })))
     const member = await world.join('f')
@@ -217,6 +217,10 @@ describe('queries', () => {
   })
 })
 
+const dayMs = 86_400_000
+const schedule = (...delaysMs: number[]) => ({ kind: 'schedule', delaysMs }) as const
+const exponential = { kind: 'exponential', firstMs: 1_000, factor: 2, maxMs: 8_000 } as const
+
 describe('groups', () => {
   it('are configured, described and listed with their backlog', async () => {
     const world = await BrokerWorld.open({ limits: { queueCountDefault: 1 } })
@@ -232,18 +236,48 @@ describe('groups', () => {
     const { groups } = await world.must<{ groups: readonly object[] }>((answer) =>
       world.broker.listGroups({ after: '', containing: '', countMax: 10 }, answer)
     )
-    expect(groups).toEqual([{ group: 'g', memberCount: 1, backlog: 7 }])
+    expect(groups).toEqual([{ group: 'g', memberCount: 1, backlog: 7, isPaused: false }])
     expect(await world.ask((answer) => world.broker.describeGroup('nobody', answer))).toMatchObject({ code: 'GROUP_NOT_FOUND' })
   })
 
   it.each([
-    { attemptCountMax: 0, retryScheduleMs: undefined },
-    { attemptCountMax: 2 ** 31, retryScheduleMs: undefined },
-    { attemptCountMax: undefined, retryScheduleMs: [] },
-    { attemptCountMax: undefined, retryScheduleMs: [41 * 86_400_000] },
-  ])('are not configured with %o', async (options) => {
+    { attemptCountMax: 0 },
+    { attemptCountMax: 2 ** 31 },
+    { retry: schedule() },
+    { retry: schedule(...Array.from({ length: 65 }, () => 1)) },
+    { retry: schedule(41 * dayMs) },
+    { retry: schedule(1.5) },
+    { retry: { ...exponential, firstMs: 0 } },
+    { retry: { ...exponential, maxMs: 999 } },
+    { retry: { ...exponential, maxMs: 40 * dayMs + 1 } },
+    { retry: { ...exponential, factor: 0 } },
+    { retry: { ...exponential, factor: 101 } },
+    { inFlightMax: 1_000_000_001 },
+    { inFlightMax: Number.MAX_SAFE_INTEGER },
+    { inFlightPerMemberMax: 1_000_000_001 },
+  ] satisfies Partial<GroupOptions>[])('are not configured with %o', async (options) => {
     const world = await BrokerWorld.open()
-    const outcome = await world.ask((answer) => world.broker.configureGroup({ group: 'g', options }, answer))
+    const outcome = await world.ask(
+      (answer) => world.broker.configureGroup({ group: 'g', options: groupOptions(options) }, answer),
+    )
     expect(outcome).toMatchObject({ code: 'BAD_ARGUMENT' })
+    expect(await world.ask((answer) => world.broker.describeGroup('g', answer))).toMatchObject({ code: 'GROUP_NOT_FOUND' })
+  })
+
+  it('are configured with all that is allowed at its bounds, option by option, over a restart', async () => {
+    const world = await BrokerWorld.open()
+    const widest = {
+      attemptCountMax: 2 ** 31 - 1,
+      retry: { kind: 'exponential', firstMs: 40 * dayMs, factor: 100, maxMs: 40 * dayMs },
+      exhausted: 'hold',
+      isPaused: true,
+      inFlightMax: 1_000_000_000,
+      inFlightPerMemberMax: 1_000_000_000,
+    } as const
+    for (const [name, value] of Object.entries(widest)) await world.configureGroup('g', { [name]: value })
+    await world.reopen()
+    expect((await world.describeGroup('g')).config).toEqual(widest)
+    const retry = schedule(...Array.from({ length: 64 }, () => 40 * dayMs))
+    expect((await world.configureGroup('g', { retry, isPaused: false })).config).toEqual({ ...widest, retry, isPaused: false })
   })
 })

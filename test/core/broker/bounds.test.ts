@@ -96,7 +96,7 @@ describe('a broker that is asked for', () => {
   })
 
   test('more messages than a frame holds answers with as many as fit', async () => {
-    const limits = { ...one, bodyBytesMax: 10_000, frameBytesMax: 100_000 }
+    const limits = { ...one, bodyBytesMax: 10_000, frameBytesMax: 100_000, transactionBytesMax: 10_000 }
     const world = await BrokerWorld.open({ limits })
     for (let count = 0; count < 30; count++) await world.publish('t', [{ body: 'x'.repeat(10_000), keys: ['k'] }])
     const range = { fromMs: 0, toMs: huge, messageCountMax: 256, messageId: undefined }

@@ -12,7 +12,9 @@ import type { MessageHeaders, StoredMessage } from '../../../core/model/message.
 import type { Position, StartPolicy } from '../../../core/model/position.ts'
 import { silentLog } from '../../../core/ports/log.ts'
 import type { Store, StoreEntry, StoreWrite } from '../../../core/ports/store.ts'
-import type { LeaseRange } from '../../../core/protocol/frames.ts'
+import type {
+  GroupDescription, GroupOptions, LeaseRange, TopicDescription, TopicOptions,
+} from '../../../core/protocol/frames.ts'
 import { encodeMessage } from '../../../core/record/message-codec.ts'
 import { RecordBatch } from '../../../core/record/record-batch.ts'
 import { kindRange, type keyKinds } from '../../../core/storage/keys.ts'
@@ -38,6 +40,7 @@ export class TestMember implements MemberSink {
   readonly deliveries: Delivery[] = []
   readonly held: Held[] = []
   readonly gaps: { queueId: number; expected: Position; next: Position }[] = []
+  readonly resets: { queueId: number; position: Position }[] = []
   readonly revocations: PocketError[] = []
   readonly memberId: Uint8Array
   readonly topic: string
@@ -66,6 +69,10 @@ export class TestMember implements MemberSink {
     this.gaps.push({ queueId, expected, next })
   }
 
+  reset(queueId: number, position: Position): void {
+    this.resets.push({ queueId, position })
+  }
+
   revoked(reason: PocketError): void {
     this.revocations.push(reason)
   }
@@ -75,6 +82,22 @@ export interface WorldOptions {
   readonly limits?: Partial<Limits>
   readonly storeBytes?: number
   readonly autoCreateTopics?: boolean
+}
+
+/** Options that name only some. */
+export function topicOptions(options: Partial<TopicOptions>): TopicOptions {
+  return {
+    queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined,
+    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, ...options,
+  }
+}
+
+/** Options that name only some. */
+export function groupOptions(options: Partial<GroupOptions>): GroupOptions {
+  return {
+    attemptCountMax: undefined, retry: undefined, exhausted: undefined, isPaused: undefined, inFlightMax: undefined,
+    inFlightPerMemberMax: undefined, ...options,
+  }
 }
 
 /** Eight bytes that differ per number. */
@@ -87,7 +110,8 @@ export function idBytes(number: number): Uint8Array {
 export class BrokerWorld {
   readonly clock = new SimClock()
   readonly random = createSimRandom(7)
-  readonly limits: Limits
+  /** As the next opening takes them. */
+  limits: Limits
   readonly store: Store
   readonly failures: PocketError[] = []
   broker!: Broker
@@ -139,6 +163,18 @@ export class BrokerWorld {
     }
   }
 
+  createTopic(topic: string, options: Partial<TopicOptions> = {}): Promise<TopicDescription> {
+    return this.must((answer) => this.broker.createTopic({ topic, options: topicOptions(options) }, answer))
+  }
+
+  configureGroup(group: string, options: Partial<GroupOptions>): Promise<GroupDescription> {
+    return this.must((answer) => this.broker.configureGroup({ group, options: groupOptions(options) }, answer))
+  }
+
+  describeGroup(group: string): Promise<GroupDescription> {
+    return this.must((answer) => this.broker.describeGroup(group, answer))
+  }
+
   /** Sends one batch as the next of a producer, one producer per topic and number. */
   async publish(topic: string, messages: readonly (string | OutMessage)[], producer = 1): Promise<PublishReceipt> {
     const outcome = await this.tryPublish(topic, messages, producer)
@@ -159,8 +195,9 @@ export class BrokerWorld {
         producerEpoch: place.epoch ?? 0,
         baseSequence,
         messageCount: messages.length,
+        sentMs: this.clock.now(),
         messages: encodeMessages(messages, this.clock.now()),
-      }, answer)
+      }, answer, `c${producer}`)
     )
     if (!(outcome instanceof PocketError)) this.#sequences.set(key, baseSequence + messages.length)
     return outcome
@@ -179,7 +216,8 @@ export class BrokerWorld {
     const member = returning ?? new TestMember(request.memberId ?? idBytes(1000 + this.#memberCount++), topic)
     const subscribed = await this.must<Subscribed>((answer) =>
       this.broker.subscribe({
-        group: 'g', mode: 'CLUSTERING', filter: '*', start: { kind: 'earliest' }, leaseMs: 0, positions: [],
+        group: 'g', mode: 'CLUSTERING', filterKind: 'TAG', filter: '*', positionKeeper: 'client', consumerName: '',
+        start: { kind: 'earliest' }, leaseMs: 0, positions: [],
         clientId: 'c', clientName: 'test', peer: 'here', ...request, topic, memberId: member.memberId,
       }, member, answer)
     )
@@ -253,4 +291,29 @@ export function encodeMessages(messages: readonly (string | OutMessage)[], bornM
     encodeMessage(writer, scratch, index, { bornMs, ...headers }, textToBytes(body))
   })
   return writer.finish()
+}
+
+/**
+ * From now on a commit begins so many turns after it was asked for, promises included: what is read meanwhile is as it was
+ * before. One that has not begun when the broker is opened anew never does.
+ */
+export function slowCommits(world: BrokerWorld, turnCount: number): void {
+  const { clock, store } = world
+  const commit = store.commit.bind(store)
+  const reopen = world.reopen.bind(world)
+  let life = 0
+  world.reopen = () => {
+    life++
+    return reopen()
+  }
+  store.commit = (writes, answer) => {
+    const asked = life
+    let left = turnCount
+    const wait = () => {
+      if (life !== asked) return
+      if (left-- > 0) void Promise.resolve().then(() => clock.defer(wait))
+      else commit(writes, answer)
+    }
+    wait()
+  }
 }

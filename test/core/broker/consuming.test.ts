@@ -11,14 +11,11 @@ const one = { queueCountDefault: 1 }
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => String(from + index))
 
 async function createFifo(world: BrokerWorld, topic: string, queueCount = 1): Promise<void> {
-  const options = { queueCount, messageType: 'FIFO', retentionMs: undefined, retentionBytes: undefined } as const
-  await world.must((answer) => world.broker.createTopic({ topic, options }, answer))
+  await world.createTopic(topic, { queueCount, messageType: 'FIFO' })
 }
 
-async function configure(world: BrokerWorld, attemptCountMax: number, retryScheduleMs: number[]): Promise<void> {
-  await world.must((answer) =>
-    world.broker.configureGroup({ group: 'g', options: { attemptCountMax, retryScheduleMs } }, answer)
-  )
+async function configure(world: BrokerWorld, attemptCountMax: number, delaysMs: number[]): Promise<void> {
+  await world.configureGroup('g', { attemptCountMax, retry: { kind: 'schedule', delaysMs } })
 }
 
 function backlogOf(world: BrokerWorld): number {
@@ -540,7 +537,7 @@ describe('pull', () => {
   const pull = (world: BrokerWorld, start: Parameters<typeof world.broker.pull>[0]['start'], waitMs = 0, filter = '*') =>
     world.ask<PullResult>((answer) =>
       world.broker.pull({
-        topic: 't', queueId: 0, start, filter, messageCountMax: 10, byteCountMax: 1 << 20, waitMs,
+        topic: 't', queueId: 0, start, filterKind: 'TAG', filter, messageCountMax: 10, byteCountMax: 1 << 20, waitMs,
       }, answer)
     )
   const bodies = (result: PullResult | PocketError) => {
@@ -574,7 +571,8 @@ describe('pull', () => {
     expect(await pull(world, { kind: 'earliest' })).toMatchObject({ code: 'TOPIC_NOT_FOUND' })
     await world.publish('t', ['a'])
     const request = {
-      topic: 't', queueId: 1, start: { kind: 'earliest' }, filter: '*', messageCountMax: 1, byteCountMax: 1, waitMs: 0,
+      topic: 't', queueId: 1, start: { kind: 'earliest' }, filterKind: 'TAG', filter: '*', messageCountMax: 1, byteCountMax: 1,
+      waitMs: 0,
     } as const
     expect(await world.ask((answer) => world.broker.pull(request, answer))).toMatchObject({ code: 'QUEUE_NOT_FOUND' })
   })

@@ -10,8 +10,7 @@ const one = { queueCountDefault: 1 }
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => String(from + index))
 
 async function createFifo(world: BrokerWorld): Promise<void> {
-  const options = { queueCount: 1, messageType: 'FIFO', retentionMs: undefined, retentionBytes: undefined } as const
-  await world.must((answer) => world.broker.createTopic({ topic: 't', options }, answer))
+  await world.createTopic('t', { queueCount: 1, messageType: 'FIFO' })
 }
 
 describe('what a group has out in a queue', () => {

@@ -2,7 +2,6 @@
 
 import { describe, expect, it } from 'vitest'
 import { PocketError } from '../../../core/errors.ts'
-import { defaultLimits } from '../../../core/limits.ts'
 import { judgeSequence } from '../../../core/broker/producers.ts'
 import { keyKinds } from '../../../core/storage/keys.ts'
 import { BrokerWorld, encodeMessages, idBytes } from './broker-world.ts'
@@ -106,9 +105,9 @@ describe('publishing', () => {
     const answered: number[] = []
     for (let producer = 10; producer < 20; producer++) {
       world.broker.publish({
-        topic: 't', producerId: idBytes(producer), producerEpoch: 0, baseSequence: 0, messageCount: 1,
+        topic: 't', producerId: idBytes(producer), producerEpoch: 0, baseSequence: 0, messageCount: 1, sentMs: 0,
         messages: encodeMessages(['x'], 0),
-      }, () => answered.push(world.broker.counters.commits))
+      }, () => answered.push(world.broker.counters.commits), 'c')
     }
     expect(answered).toEqual([])
     await world.settle()
@@ -135,9 +134,9 @@ describe('publishing', () => {
     world.store.commit = (_writes, answer) => real([], () => answer({ kind: 'unknown', cause: new Error('EIO') }))
     let answered = false
     world.broker.publish({
-      topic: 't', producerId: idBytes(1), producerEpoch: 0, baseSequence: 1, messageCount: 1,
+      topic: 't', producerId: idBytes(1), producerEpoch: 0, baseSequence: 1, messageCount: 1, sentMs: 0,
       messages: encodeMessages(['lost'], 0),
-    }, () => (answered = true))
+    }, () => (answered = true), 'c')
     await world.settle()
     expect(answered).toBe(false)
     expect(world.failures.map(({ code }) => code)).toEqual(['STORE_FAILED'])
@@ -153,9 +152,9 @@ describe('publishing', () => {
         producerId: idBytes(producer),
         producerEpoch: 0,
         baseSequence: 0,
-        messageCount: 1,
+        messageCount: 1, sentMs: 0,
         messages: encodeMessages(['x'.repeat(20_000)], 0),
-      }, (outcome) => outcomes.push(codeOf(outcome)))
+      }, (outcome) => outcomes.push(codeOf(outcome)), 'c')
     }
     await world.settle()
     expect(outcomes).toHaveLength(100)
@@ -217,10 +216,5 @@ describe('the sequence rule', () => {
 })
 
 export async function createFifo(world: BrokerWorld, topic: string, queueCount: number): Promise<void> {
-  await world.must((answer) =>
-    world.broker.createTopic({
-      topic,
-      options: { queueCount, messageType: 'FIFO', retentionMs: defaultLimits.retentionMsDefault, retentionBytes: 0 },
-    }, answer)
-  )
+  await world.createTopic(topic, { queueCount, messageType: 'FIFO' })
 }

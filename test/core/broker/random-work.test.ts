@@ -1,7 +1,7 @@
 // Random work from a seed against one broker: members come, go, break and return, receive, ack, retry, release and let
-// leases run out; a BROADCASTING reader reads along; groups are reset, retention trims; time passes, and the wall clock
-// jumps; the broker restarts. Then it heals and drains, and what was promised is held against what happened. A failing
-// seed is printed in the test's name.
+// leases run out; a BROADCASTING reader reads along; groups are reset, paused, bounded and hold what fails, retention
+// trims, messages have times to live; time passes, and the wall clock jumps; the broker restarts. Then it heals and
+// drains, and what was promised is held against what happened. A failing seed is printed in the test's name.
 
 import { describe, expect, it } from 'vitest'
 import type { Delivery } from '../../../core/broker/door.ts'
@@ -13,7 +13,7 @@ import { createSimRandom, type SimRandom } from '../../sim/sim-random.ts'
 const seedCount = Number(process.env.RANDOM_WORK_SEEDS ?? 60)
 const stepCount = 120
 const groupCount = 5
-const retryScheduleMs = [1_000, 8_000]
+const delaysMs = [1_000, 8_000]
 
 interface Delivered {
   readonly body: string
@@ -58,11 +58,20 @@ class ReadingMember extends TestMember {
   }
 }
 
+/** What a seed has beside the work that all have. */
+interface Traits {
+  readonly isFifo: boolean
+  readonly hasResets: boolean
+  readonly hasTtl: boolean
+  /** Pauses, and bounds on what is out. */
+  readonly hasConfigs: boolean
+  readonly hasHolding: boolean
+}
+
 class Work {
   readonly #world: BrokerWorld
   readonly #random: SimRandom
-  readonly #isFifo: boolean
-  readonly #hasResets: boolean
+  readonly #traits: Traits
   readonly #members: TestMember[] = []
   readonly #seen = new Map<Held, Delivered>()
   readonly published: string[] = []
@@ -73,6 +82,15 @@ class Work {
   /** What the BROADCASTING reader got, by queue. */
   readonly read = new Map<number, number[]>()
   readonly dead: string[] = []
+  /** Bodies that have a time to live, and how long. */
+  readonly ttls = new Map<string, number>()
+  /** Deliveries that should not have been. */
+  readonly wrongs: string[] = []
+  #isPaused = false
+  #inFlightMax = 0
+  #inFlightPerMemberMax = 0
+  pauses = 0
+  settlings = 0
   restarts = 0
   jumps = 0
   received = 0
@@ -82,11 +100,10 @@ class Work {
   #attemptId = 0
   #memberNumber = 0
 
-  constructor(world: BrokerWorld, random: SimRandom, isFifo: boolean, hasResets: boolean) {
-    this.#hasResets = hasResets
+  constructor(world: BrokerWorld, random: SimRandom, traits: Traits) {
+    this.#traits = traits
     this.#world = world
     this.#random = random
-    this.#isFifo = isFifo
   }
 
   async step(): Promise<void> {
@@ -100,18 +117,57 @@ class Work {
     else if (dice < 0.80) await this.#settleSome('release')
     else if (dice < 0.84) await this.#end('leave')
     else if (dice < 0.88) await this.#end('detach')
-    else if (dice < 0.96) await this.#world.advance(this.#below(20_000))
+    else if (dice < 0.93) await this.#world.advance(this.#below(20_000))
+    else if (dice < 0.96) await this.#govern()
     else if (dice < 0.97) this.#jump()
-    else if (dice < 0.975 && this.#hasResets) await this.#reset()
+    else if (dice < 0.975 && this.#traits.hasResets) await this.#reset()
     else await this.#restart()
+  }
+
+  /** What operators do. */
+  async #govern(): Promise<void> {
+    if (this.#traits.hasHolding) await this.#settleHeld()
+    if (!this.#traits.hasConfigs) return
+    this.#isPaused = !this.#isPaused && this.#random.next() < 0.4
+    if (this.#isPaused) this.pauses++
+    this.#inFlightMax = this.#random.next() < 0.5 ? 0 : 1 + this.#below(20)
+    this.#inFlightPerMemberMax = this.#random.next() < 0.5 ? 0 : 1 + this.#below(8)
+    await this.#configure()
+  }
+
+  #configure() {
+    const [isPaused, inFlightMax, inFlightPerMemberMax] = [this.#isPaused, this.#inFlightMax, this.#inFlightPerMemberMax]
+    return this.#world.configureGroup('g', { isPaused, inFlightMax, inFlightPerMemberMax })
+  }
+
+  async #settleHeld(): Promise<void> {
+    const how = this.#random.next() < 0.7 ? 'retry' : 'dead-letter'
+    const outcome = await this.#world.ask((answer) => this.#world.broker.settleHeld({ group: 'g', topic: 't', how }, answer))
+    expect(outcome).toMatchObject({ queues: expect.anything() })
+    this.settlings++
+  }
+
+  /** Holds a delivery against what was promised of it at that moment. */
+  #check({ body, message }: Held): void {
+    const { broker, clock } = this.#world
+    const ttlMs = this.ttls.get(body)
+    if (ttlMs !== undefined && clock.now() - message.storedMs >= ttlMs) this.wrongs.push(`${body} was over`)
+    if (this.#isPaused) this.wrongs.push(`${body} while paused`)
+    const { inFlightCount } = broker.stats()
+    if (this.#inFlightMax > 0 && inFlightCount > this.#inFlightMax) this.wrongs.push(`${body} was one of ${inFlightCount} out`)
   }
 
   /** No more faults: one member takes everything to the end. */
   async drain(): Promise<void> {
     while (this.#members.length > 0) await this.#end('leave')
     await this.#join()
+    this.#isPaused = false
+    this.#inFlightMax = 0
+    this.#inFlightPerMemberMax = 0
+    if (this.#traits.hasConfigs) await this.#configure()
     for (let round = 0; this.#world.broker.stats().backlog > 0; round++) {
       if (round > 2_000) throw new Error(`stuck with a backlog of ${this.#world.broker.stats().backlog}`)
+      if (this.#traits.hasHolding) await this.#settleHeld()
       const [member] = this.#members as [TestMember]
       const held = this.#holding(member)
       if (held.length > 0) await this.#ack(member, held)
@@ -143,7 +199,8 @@ class Work {
 
   /** Whether the reader got the last message of each queue; retention keeps it. */
   get #hasReadAll(): boolean {
-    for (const { queueId, offset } of this.places.values()) {
+    for (const [body, { queueId, offset }] of this.places) {
+      if (this.ttls.has(body)) continue
       if ((this.read.get(queueId)?.at(-1) ?? -1) < offset) return false
     }
     return true
@@ -201,7 +258,10 @@ class Work {
     const messages = Array.from({ length: 1 + this.#below(20) }, () => {
       const body = `${this.published.length}`
       this.published.push(body)
-      return this.#isFifo ? { body, messageGroup: groupOf(body) } : { body }
+      const hasTtl = this.#traits.hasTtl && this.#random.next() < 0.3
+      const ttlMs = hasTtl ? 1 + this.#below(40_000) : undefined
+      if (ttlMs !== undefined) this.ttls.set(body, ttlMs)
+      return { body, ttlMs, messageGroup: this.#traits.isFifo ? groupOf(body) : undefined }
     })
     const { segments } = await this.#world.publish('t', messages)
     const places = segments.flatMap(({ queueId, offset, count }) =>
@@ -212,6 +272,7 @@ class Work {
   async #join(): Promise<void> {
     if (this.#members.length >= 4) return
     const member = new WritingMember(idBytes(10_000 + this.#memberNumber++), (held) => {
+      this.#check(held)
       const delivered: Delivered = {
         body: held.body, group: held.message.messageGroup ?? '', attempt: held.attempt, acked: false,
       }
@@ -302,11 +363,20 @@ function groupOf(body: string): string {
   return `g${Number(body) % groupCount}`
 }
 
-/** Some seeds have resets, some have a topic that is kept small. */
-const hasResets = (seed: number) => seed % 6 === 5
+/** Some seeds have a topic that is kept small. */
 const hasRetention = (seed: number) => seed % 7 === 3
 
-async function run(seed: number, isFifo: boolean): Promise<{ work: Work; world: BrokerWorld }> {
+function traitsOf(seed: number, isFifo: boolean): Traits {
+  return {
+    isFifo,
+    hasResets: seed % 6 === 5,
+    hasTtl: seed % 5 === 1,
+    hasConfigs: seed % 4 === 2,
+    hasHolding: isFifo && seed % 9 === 3,
+  }
+}
+
+async function run(seed: number, traits: Traits): Promise<{ work: Work; world: BrokerWorld }> {
   const random = createSimRandom(seed)
   const world = await BrokerWorld.open({
     limits: {
@@ -318,15 +388,17 @@ async function run(seed: number, isFifo: boolean): Promise<{ work: Work; world: 
       retentionSweepMs: 3_000,
     },
   })
-  const options = {
-    queueCount: 1 + (seed % 3), messageType: isFifo ? 'FIFO' : 'NORMAL', retentionMs: undefined,
+  await world.createTopic('t', {
+    queueCount: 1 + (seed % 3),
+    messageType: traits.isFifo ? 'FIFO' : 'NORMAL',
     retentionBytes: hasRetention(seed) ? 5_000 * (1 + (seed % 3)) : undefined,
-  } as const
-  await world.must((answer) => world.broker.createTopic({ topic: 't', options }, answer))
-  await world.must((answer) =>
-    world.broker.configureGroup({ group: 'g', options: { attemptCountMax: seed % 3 === 0 ? 3 : 1_000, retryScheduleMs } }, answer)
-  )
-  const work = new Work(world, random, isFifo, hasResets(seed))
+  })
+  await world.configureGroup('g', {
+    attemptCountMax: seed % 3 === 0 ? 3 : 1_000,
+    retry: seed % 2 === 0 ? { kind: 'schedule', delaysMs } : { kind: 'exponential', firstMs: 1_000, factor: 3, maxMs: 8_000 },
+    exhausted: traits.hasHolding ? 'hold' : 'dead-letter',
+  })
+  const work = new Work(world, random, traits)
   for (let step = 0; step < stepCount; step++) await work.step()
   await work.drain()
   return { work, world }
@@ -343,9 +415,16 @@ describe.each(['NORMAL', 'FIFO'] as const)('random work on a %s topic', (message
     let dead = 0
     let resets = 0
     let trimmed = 0
+    let expired = 0
+    let pauses = 0
+    let settlings = 0
     for (let seed = 1; seed <= seedCount; seed++) {
-      const { work, world } = await run(seed, isFifo)
+      const traits = traitsOf(seed, isFifo)
+      const { work, world } = await run(seed, traits)
       const at = `seed ${seed}`
+      pauses += work.pauses
+      settlings += work.settlings
+      expect(work.wrongs, `${at}: delivered`).toEqual([])
       restarts += work.restarts
       jumps += work.jumps
       received += work.received
@@ -359,22 +438,28 @@ describe.each(['NORMAL', 'FIFO'] as const)('random work on a %s topic', (message
       }
       const ends = new Set([...work.consumed, ...work.dead])
       const lost = work.published.filter((body) => !ends.has(body))
-      expect(lost.filter(isKept), `${at}: lost`).toEqual([])
+      expect(lost.filter((body) => isKept(body) && !work.ttls.has(body)), `${at}: lost`).toEqual([])
       expect(world.broker.stats().inFlightCount, `${at}: in flight`).toBe(0)
       resets += work.resets
-      trimmed += lost.length
+      trimmed += lost.filter((body) => !work.ttls.has(body)).length
+      expired += lost.filter((body) => work.ttls.has(body)).length
+      const brief = new Set([...work.ttls.keys()].map((body) => placeOf(work.places.get(body))))
       if (!hasRetention(seed)) {
         expect(work.gaps, `${at}: gaps`).toBe(0)
-        for (const offsets of work.read.values()) expect(offsets[0], `${at}: first read`).toBe(0)
+        if (!traits.hasTtl) for (const offsets of work.read.values()) expect(offsets[0], `${at}: first read`).toBe(0)
       }
       for (const [queueId, offsets] of work.read) {
-        // Where it began is told by no gap.
-        const isNext = (offset: number, index: number) => index === 0 || offset === (offsets[index - 1] as number) + 1
+        const isNext = (offset: number, index: number) => {
+          // Where it began is told by no gap.
+          let next = index === 0 ? offset : (offsets[index - 1] as number) + 1
+          while (next < offset && brief.has(placeOf({ queueId, offset: next }))) next++
+          return next === offset
+        }
         const skipped = offsets.filter((offset, index) => !isNext(offset, index))
         expect(skipped.length, `${at}: read of queue ${queueId}`).toBeLessThanOrEqual(work.gaps)
         expect(offsets, `${at}: read of queue ${queueId}`).toEqual(offsets.toSorted((left, right) => left - right))
       }
-      if (hasResets(seed)) continue
+      if (traits.hasResets) continue
       expect(work.dead.filter((body) => work.consumed.has(body)), `${at}: consumed and dead`).toEqual([])
       expect(new Set(work.dead).size, `${at}: dead twice`).toBe(work.dead.length)
       const acksOf = new Map<string, number>()
@@ -389,8 +474,15 @@ describe.each(['NORMAL', 'FIFO'] as const)('random work on a %s topic', (message
     expect(dead).toBeGreaterThan(0)
     expect(resets).toBeGreaterThan(0)
     expect(trimmed).toBeGreaterThan(0)
+    expect(expired).toBeGreaterThan(0)
+    expect(pauses).toBeGreaterThan(0)
+    if (isFifo) expect(settlings).toBeGreaterThan(0)
   }, 120_000)
 })
+
+function placeOf(place: { readonly queueId: number; readonly offset: number } | undefined): string {
+  return `${place?.queueId}/${place?.offset}`
+}
 
 /** Deliveries of a message group that came before an earlier message of it was consumed, or was dead. */
 function outOfOrder(deliveries: readonly Delivered[], dead: ReadonlySet<string>): string[] {

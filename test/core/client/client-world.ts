@@ -12,6 +12,7 @@ import type { Connection, ConnectionHandler } from '../../../core/ports/transpor
 import { type Authenticate, authenticateAnybody } from '../../../core/session/auth.ts'
 import { FlushQueue } from '../../../core/session/flush-queue.ts'
 import { createInProcessListener } from '../../../core/session/in-process-transport.ts'
+import { ReplyRouter } from '../../../core/session/reply-router.ts'
 import { ServerSession } from '../../../core/session/server-session.ts'
 import { SessionCounters } from '../../../core/session/session-counters.ts'
 import { createMemoryStore } from '../../../core/storage/memory-store.ts'
@@ -86,11 +87,12 @@ export class ClientWorld {
       released: () => flushQueue.flushAll(),
     }))
     this.#broker = broker
+    const replies = new ReplyRouter(limits)
     const sessions = new Set<ServerSession>()
     this.#sessions = sessions
     this.#accept = (connection) => {
       const session = new ServerSession(connection, {
-        broker, clock, limits, flushQueue, counters,
+        broker, clock, limits, flushQueue, counters, replies,
         log: silentLog,
         relayId: 'relay',
         authenticate: this.#authenticate,

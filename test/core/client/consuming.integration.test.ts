@@ -129,7 +129,7 @@ describe('a message that fails', () => {
   test('comes back by the schedule with its attempts counted, then is a dead letter', async () => {
     const context = await connected()
     const { world, client, topic } = context
-    await world.until(client.admin.configureGroup('till', { maxAttempts: 3, retrySchedule: ['1s', '5s'] }))
+    await world.until(client.admin.configureGroup('till', { maxAttempts: 3, retry: ['1s', '5s'] }))
     await sendAll(context, topic, ['bad'])
     const attempts: string[] = []
     const consumer = topic.consume({ group: 'till' })

@@ -1,9 +1,10 @@
 // Producers against a relay that only knows the de-duplication rule.
 
 import { describe, expect, test } from 'vitest'
-import type { SendReceipt, Topic } from '../../../core/client/api.ts'
+import type { SendOptions, SendReceipt, Topic } from '../../../core/client/api.ts'
 import { bytes, text } from '../../../core/client/codec.ts'
 import { closeCodes } from '../../../core/model/close-codes.ts'
+import { parseMessageId, parseRecallHandle } from '../../../core/model/message.ts'
 import { createSimRandom } from '../../sim/sim-random.ts'
 import { someWelcome } from '../../support/scripted-relay.ts'
 import { PublishBook } from './publish-book.ts'
@@ -65,6 +66,31 @@ describe('batches', () => {
     expect(second.messageId).toBe(receipt.messageId.replace(/0$/, '1'))
   })
 
+  test('a message says when it is due, how urgent it is and how long it lives', async () => {
+    const { world, book, topic } = await producing()
+    const samples: [SendOptions, object][] = [
+      [{ delay: '1.5h', ttl: '40d' }, { delayMs: 5_400_000, ttlMs: 3_456_000_000 }],
+      [{ delay: '40d' }, { delayMs: 3_456_000_000 }],
+      [{ delay: 0, priority: 0 }, { delayMs: 0, priority: 0 }],
+      [{ deliverAt: new Date(1_795_000_000_000), ttl: 1 }, { deliverMs: 1_795_000_000_000, ttlMs: 1 }],
+      [{ deliverAt: 1_795_000_000_000.5, priority: 9 }, { deliverMs: 1_795_000_000_001, priority: 9 }],
+      [{ deliverAt: new Date(-5) }, { deliverMs: 0 }],
+      [{ deliverAt: Number.MAX_SAFE_INTEGER }, { deliverMs: Number.MAX_SAFE_INTEGER }],
+    ]
+    await world.until(Promise.all(samples.flatMap(([options]) => [topic.send('a', options), topic.send('plain')])))
+    const expected = samples.flatMap(([, headers]) => [headers, {}])
+    expect(book.log.map(({ headers }) => headers)).toEqual(
+      expected.map((headers) => ({ bornMs: expect.any(Number) as number, ...headers })),
+    )
+  })
+
+  test('messages with and without a priority or a delay share none either, as one that is refused takes all along', async () => {
+    const { world, book, topic } = await producing()
+    const options: SendOptions[] = [{}, { tag: 'a' }, { priority: 1 }, { priority: 2 }, { delay: 5 }, { deliverAt: 5 }, {}]
+    await world.until(Promise.all(options.map((own) => topic.send('a', own))))
+    expect(counts(book)).toEqual([2, 2, 2, 1])
+  })
+
   test('messages with and without a group do not share one, as a topic refuses either kind', async () => {
     const { world, book, topic } = await producing()
     book.judge = ({ baseSequence }) => (baseSequence === 1 ? { refuse: 'MESSAGE_TYPE_MISMATCH' } : 'take')
@@ -100,6 +126,7 @@ describe('batches', () => {
         { queueId: 0, epoch: 8, offset: 5, count: 2 },
         { queueId: 2, epoch: 7, offset: 41, count: 1 },
       ],
+      scheduled: [],
     })
     const places = (await world.until(sends)).map(({ queueId, offset, epoch }) => [queueId, epoch, offset])
     expect(places).toEqual([[2, 7, 40], [0, 8, 5], [0, 8, 6], [2, 7, 41]])
@@ -119,8 +146,8 @@ describe('a lost connection', () => {
     world.network.cut()
     book.judge = () => 'take'
     expect(offsets(await world.until(Promise.all(sends)))).toEqual([0, 1, 2])
-    const withoutIds = (publishes: typeof first) => publishes.map(({ requestId: _, ...publish }) => publish)
-    expect(withoutIds(book.publishes)).toEqual(withoutIds(first))
+    const batches = (publishes: typeof first) => publishes.map(({ requestId: _, sentMs: __, ...batch }) => batch)
+    expect(batches(book.publishes)).toEqual(batches(first))
   })
 
   test('after the batch was stored gives no second copy', async () => {
@@ -300,6 +327,17 @@ describe('what may not be sent', () => {
     ['a property that is no text', 'a', { properties: { n: 5 as unknown as string } }, 'BAD_ARGUMENT'],
     ['keys that are no list', 'a', { keys: 'abc' as unknown as string[] }, 'BAD_ARGUMENT'],
     ['an aborted signal', 'a', { signal: AbortSignal.abort() }, 'ABORTED'],
+    ['a delay over its bound', 'a', { delay: '961h' as const }, 'BAD_ARGUMENT'],
+    ['a delay that is none', 'a', { delay: 'soon' as unknown as number }, 'BAD_ARGUMENT'],
+    ['a delay and a time of delivery', 'a', { delay: 0, deliverAt: 0 }, 'BAD_ARGUMENT'],
+    ['a time of delivery that is none', 'a', { deliverAt: new Date(Number.NaN) }, 'BAD_ARGUMENT'],
+    ['a time of delivery that is no number', 'a', { deliverAt: '2030-01-01' as unknown as Date }, 'BAD_ARGUMENT'],
+    ['a time of delivery without end', 'a', { deliverAt: Number.POSITIVE_INFINITY }, 'BAD_ARGUMENT'],
+    ['a priority over its bound', 'a', { priority: 10 }, 'BAD_ARGUMENT'],
+    ['a priority below 0', 'a', { priority: -1 }, 'BAD_ARGUMENT'],
+    ['a priority that is no number', 'a', { priority: '1' as unknown as number }, 'BAD_ARGUMENT'],
+    ['a time to live of 0', 'a', { ttl: 0 }, 'BAD_ARGUMENT'],
+    ['a time to live over its bound', 'a', { ttl: 40 * 86_400_000 + 1 }, 'BAD_ARGUMENT'],
   ])('%s rejects at once, and disturbs no other', async (_what, body, options, code) => {
     const { world, book, topic } = await producing()
     const before = watch(topic.send('before'))
@@ -523,6 +561,44 @@ describe('the end', () => {
     abort.abort()
     await world.settle()
     expect([send.outcome, world.client.link]).toEqual(['ABORTED', 'closed'])
+  })
+})
+
+describe('delayed messages', () => {
+  test('have a time and a handle instead of a place; those beside them are told theirs', async () => {
+    const world = await ScriptedWorld.connected({
+      PUBLISH: ({ requestId }, line) =>
+        line.send('PUBLISHED', {
+          requestId, duplicate: false, storedMs: 1, scheduled: [7_000, 8_000, 9_000],
+          segments: [
+            { queueId: 0, epoch: 0, offset: 0, count: 1 }, { queueId: 3, epoch: 2, offset: 40, count: 2 },
+            { queueId: 0, epoch: 0, offset: 0, count: 2 }, { queueId: 1, epoch: 2, offset: 9, count: 1 },
+          ],
+        }),
+    })
+    const topic = world.client.topic('orders', { codec: text })
+    const receipts = await world.until(Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((body) => topic.send(body, { delay: 5 }))))
+    const places = receipts.map(({ queueId, offset, epoch, deliverMs }) => [queueId, offset, epoch, deliverMs])
+    const delayed = (deliverMs: number) => [undefined, undefined, undefined, deliverMs]
+    expect(places).toEqual([
+      delayed(7_000), [3, 40, 2, undefined], [3, 41, 2, undefined], delayed(8_000), delayed(9_000), [1, 9, 2, undefined],
+    ])
+    expect(receipts[1]?.recallHandle).toBeUndefined()
+    const handle = receipts[3]?.recallHandle ?? ''
+    expect(parseRecallHandle(handle)).toEqual({ deliverMs: 8_000, ...parseMessageId(receipts[3]?.messageId ?? '') })
+    expect(handle).toBe(`${(8_000).toString(36)}~${receipts[3]?.messageId}`)
+  })
+
+  test('of a resend whose places are forgotten have neither', async () => {
+    const world = await ScriptedWorld.connected({
+      PUBLISH: ({ requestId }, line) =>
+        line.send('PUBLISHED', { requestId, duplicate: true, storedMs: 0, segments: [], scheduled: [] }),
+    })
+    const receipt = await world.until(world.client.topic('orders').send('a', { delay: '1h' }))
+    expect(receipt).toEqual({
+      messageId: expect.any(String) as string, duplicate: true, queueId: undefined, offset: undefined, epoch: undefined,
+      deliverMs: undefined, recallHandle: undefined,
+    })
   })
 })
 

@@ -4,6 +4,7 @@
 import { judgeSequence } from '../../../core/broker/producers.ts'
 import { bytesToText } from '../../../core/bytes.ts'
 import type { ErrorCode } from '../../../core/errors.ts'
+import type { MessageHeaders } from '../../../core/model/message.ts'
 import type { FrameFields } from '../../../core/protocol/frames.ts'
 import { decodeMessage } from '../../../core/record/message-codec.ts'
 import { producerIdToText } from '../../../core/record/record-batch.ts'
@@ -12,6 +13,7 @@ import type { ScriptedLine } from '../../support/scripted-relay.ts'
 type Publish = FrameFields<'PUBLISH'>
 
 export interface BookMessage {
+  readonly headers: MessageHeaders
   readonly body: string
   readonly messageId: string
 }
@@ -42,10 +44,10 @@ export class PublishBook {
         const offset = this.log.length
         this.#store(publish)
         const segments = [{ queueId: 0, epoch: 1, offset, count: messageCount }]
-        return this.answer(() => line.send('PUBLISHED', { requestId, duplicate: false, storedMs: 1, segments }))
+        return this.answer(() => line.send('PUBLISHED', { requestId, duplicate: false, storedMs: 1, segments, scheduled: [] }))
       }
       case 'duplicate':
-        return this.answer(() => line.send('PUBLISHED', { requestId, duplicate: true, storedMs: 0, segments: [] }))
+        return this.answer(() => line.send('PUBLISHED', { requestId, duplicate: true, storedMs: 0, segments: [], scheduled: [] }))
       case 'fenced':
         return this.answer(() => line.refuse(requestId, 'PRODUCER_FENCED'))
       case 'unknown':
@@ -79,11 +81,11 @@ export class PublishBook {
     const producerId = producerIdToText(publish.producerId)
     let position = 0
     for (let index = 0; index < messageCount; index++) {
-      const { body, sequenceDelta } = decodeMessage(messages, position)
+      const { headers, body, sequenceDelta } = decodeMessage(messages, position)
       if (sequenceDelta !== index) throw new Error(`message ${index} has sequence delta ${sequenceDelta}`)
       position = body.byteOffset - messages.byteOffset + body.length
       const messageId = `${producerId}-${epoch}-${baseSequence + index}`
-      this.log.push({ body: bytesToText(body), messageId })
+      this.log.push({ headers, body: bytesToText(body), messageId })
     }
     if (position !== messages.length) throw new Error('a batch has more bytes than messages')
     this.#producers.set(producerId, { epoch, lastSequence: baseSequence + messageCount - 1 })

@@ -5,11 +5,16 @@ import { noTagHash, tagHashOf } from '../../../core/model/filter.ts'
 import type { MessageHeaders } from '../../../core/model/message.ts'
 import type { FrameFields } from '../../../core/protocol/frames.ts'
 import { encodeMessage } from '../../../core/record/message-codec.ts'
-import { encodeRecordBatch, RecordBatch, selectFromRecord } from '../../../core/record/record-batch.ts'
+import { encodeRecordBatch, producerIdToBytes, RecordBatch, selectFromRecord } from '../../../core/record/record-batch.ts'
 
 export interface RecordOptions {
   readonly baseOffset?: number
   readonly epoch?: number
+  readonly storedMs?: number
+  /** Sixteen hex digits. */
+  readonly producerId?: string
+  readonly producerEpoch?: number
+  readonly baseSequence?: number
   /** Headers per message; a born time is added. */
   readonly headers?: readonly Partial<MessageHeaders>[]
   /** Stored under these hashes of tags instead of the right ones. */
@@ -19,7 +24,8 @@ export interface RecordOptions {
 }
 
 export function recordOf(bodies: readonly string[], options: RecordOptions = {}): Uint8Array {
-  const { baseOffset = 0, epoch = 1, headers = [], only } = options
+  const { baseOffset = 0, epoch = 1, storedMs = 2_000, headers = [], only } = options
+  const { producerId = '0102030405060708', producerEpoch = 3, baseSequence = 10 } = options
   const writer = new ByteWriter()
   const scratch = new ByteWriter()
   const starts: number[] = []
@@ -32,16 +38,17 @@ export function recordOf(bodies: readonly string[], options: RecordOptions = {})
     ends.push(writer.length)
     tagHashes.push(options.tagHashes?.[index] ?? (own.tag === undefined ? noTagHash : tagHashOf(own.tag)))
   })
-  const bytes = encodeRecordBatch({ epoch, baseOffset, storedMs: 2_000 }, [{
-    producerId: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
-    producerEpoch: 3,
-    baseSequence: 10,
+  const bytes = encodeRecordBatch({ epoch, baseOffset, storedMs }, [{
+    producerId: producerIdToBytes(producerId),
+    producerEpoch,
+    baseSequence,
     batchCount: bodies.length,
     source: writer.finish(),
     starts,
     ends,
     tagHashes,
     groupHashes: undefined,
+    ttls: undefined,
   }])
   return only === undefined ? bytes : selectFromRecord(RecordBatch.view(bytes), only)
 }

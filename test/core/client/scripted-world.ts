@@ -3,14 +3,47 @@
 import { createClient } from '../../../core/client/client.ts'
 import type { Client, ClientEvents, ClientOptions } from '../../../core/client/api.ts'
 import type { PocketError } from '../../../core/errors.ts'
+import type { CancelTimer, Clock } from '../../../core/ports/clock.ts'
 import { SimClock } from '../../sim/sim-clock.ts'
 import { createSimRandom } from '../../sim/sim-random.ts'
 import { FlakyDialler } from '../../support/flaky-dialler.ts'
 import { type Script, ScriptedRelay } from '../../support/scripted-relay.ts'
 import { pass, settle, until } from '../../support/sim-wait.ts'
 
+/** The clock of a process that can be stopped for a while: time goes on, and its timers fire as late. */
+class StoppableClock implements Clock {
+  readonly #clock: SimClock
+  #stoppedMs = 0
+
+  constructor(clock: SimClock) {
+    this.#clock = clock
+  }
+
+  stopFor(stoppedMs: number): void {
+    this.#stoppedMs += stoppedMs
+  }
+
+  now(): number {
+    return this.#clock.now() + this.#stoppedMs
+  }
+
+  monotonic(): number {
+    return this.#clock.monotonic() + this.#stoppedMs
+  }
+
+  setTimer(delayMs: number, fire: () => void): CancelTimer {
+    return this.#clock.setTimer(delayMs, fire)
+  }
+
+  defer(run: () => void): void {
+    this.#clock.defer(run)
+  }
+}
+
 export class ScriptedWorld {
   readonly clock = new SimClock()
+  /** The client's. */
+  readonly #clientClock = new StoppableClock(this.clock)
   readonly relay: ScriptedRelay
   readonly network: FlakyDialler
   readonly client: Client
@@ -23,7 +56,7 @@ export class ScriptedWorld {
     this.network = new FlakyDialler(this.relay.dialler, this.clock)
     this.network.isDown = isDown
     const random = createSimRandom(seed)
-    this.client = createClient({ dialler: this.network, clock: this.clock, random }, options)
+    this.client = createClient({ dialler: this.network, clock: this.#clientClock, random }, options)
     this.client.on('error', (error) => this.errors.push(error))
     this.client.on('gap', (gap) => this.gaps.push(gap))
   }
@@ -32,6 +65,11 @@ export class ScriptedWorld {
     const world = new ScriptedWorld(script, options)
     await world.until(world.client.connected)
     return world
+  }
+
+  /** The client's process is stopped, with whatever it was about to do; nothing of it runs meanwhile. */
+  stopClient(forMs: number): void {
+    this.#clientClock.stopFor(forMs)
   }
 
   settle(): Promise<void> {

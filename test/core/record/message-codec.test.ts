@@ -13,7 +13,7 @@ import { encodeMessages, someMessage } from '../../support/messages.ts'
 
 const bodyBytesMax = 2_000
 const { tagBytesMax, keyBytesMax, keyCountMax, messageGroupBytesMax } = fixedLimits
-const { propertyCountMax, propertiesBytesMax } = fixedLimits
+const { propertyCountMax, propertiesBytesMax, delayMsMax, ttlMsMax, priorityMax } = fixedLimits
 
 /** The code of what was thrown; `none` where nothing was, and the error itself where it has no code. */
 function verdict(run: () => unknown): unknown {
@@ -74,7 +74,7 @@ describe('an encoded message', () => {
       const scanner = new MessageScanner({ bodyBytesMax })
       scanner.reset(bytes, 0, bytes.length)
       let end = 0
-      messages.forEach(({ headers }, index) => {
+      messages.forEach(({ headers, body }, index) => {
         scanner.next()
         expect(scanner.start).toBe(end)
         expect(scanner.sequenceDelta).toBe(index)
@@ -84,6 +84,14 @@ describe('an encoded message', () => {
         expect(scanner.messageGroupHash).toBe(
           headers.messageGroup === undefined ? 0 : hash32(Buffer.from(headers.messageGroup)),
         )
+        expect(scanner.hasKeys).toBe(headers.keys !== undefined)
+        expect(scanner.firstKeyHash).toBe(scanner.keyHashes[0] ?? 0)
+        expect(scanner.delayMs).toBe(headers.delayMs ?? 0)
+        expect(scanner.deliverMs).toBe(headers.deliverMs ?? 0)
+        expect([scanner.hasPriority, scanner.priority]).toEqual([headers.priority !== undefined, headers.priority ?? 0])
+        expect(scanner.ttlMs).toBe(headers.ttlMs ?? 0)
+        expect(scanner.bodySize).toBe(body.length)
+        expect(bytes.subarray(scanner.bodyStart, scanner.end)).toEqual(body)
         expect(decodeMessage(bytes, scanner.start, scanner.end).headers).toEqual(headers)
         end = scanner.end
       })
@@ -97,12 +105,67 @@ describe('an encoded message', () => {
     expect(plain).toEqual(Uint8Array.of(4, 0, 0, 5, 9))
   })
 
+  test('holds its numbers behind the born time: delay or time of delivery, priority, time to live', () => {
+    const body = Uint8Array.of(9)
+    expect(encode({ bornMs: 5, delayMs: 300, priority: 7, ttlMs: 1, tag: 'a' }, body))
+      .toEqual(Uint8Array.of(10, 16 | 64 | 128 | 1, 0, 5, 0xac, 0x02, 7, 1, 1, 97, 9))
+    expect(encode({ bornMs: 5, deliverMs: 300 }, body)).toEqual(Uint8Array.of(6, 32, 0, 5, 0xac, 0x02, 9))
+  })
+
+  test('says that a delay or a priority of 0 was given', () => {
+    const headers = { bornMs: 5, delayMs: 0, priority: 0 }
+    expect(decodeMessage(encode(headers, Uint8Array.of(9)), 0).headers).toEqual(headers)
+    const scanner = scan(encode(headers, Uint8Array.of(9)))
+    expect([scanner.hasPriority, scanner.priority, scanner.delayMs]).toEqual([true, 0, 0])
+  })
+
+  test('leaves nothing of itself to the scan of the next one', () => {
+    const full = {
+      bornMs: 1, tag: 'a', keys: ['k'], messageGroup: 'g', properties: new Map([['a', 'b']]), priority: 3, ttlMs: 5,
+    }
+    const bytes = encodeMessages([
+      { headers: { ...full, delayMs: 7 }, body: new Uint8Array(3) },
+      { headers: { bornMs: 2 }, body: new Uint8Array(2) },
+      { headers: { ...full, deliverMs: 9 }, body: new Uint8Array(1) },
+      { headers: { bornMs: 2, tag: 'b' }, body: new Uint8Array(0) },
+    ])
+    const scanner = new MessageScanner({ bodyBytesMax })
+    scanner.reset(bytes, 0, bytes.length)
+    const seen = [1, 2, 3, 4].map(() => {
+      scanner.next()
+      const { delayMs, deliverMs, hasPriority, priority, ttlMs, hasMessageGroup, hasKeys, firstKeyHash, bodySize } = scanner
+      return [delayMs, deliverMs, hasPriority, priority, ttlMs, hasMessageGroup, hasKeys, firstKeyHash, bodySize]
+    })
+    const key = hash32(Buffer.from('k'))
+    expect(seen).toEqual([
+      [7, 0, true, 3, 5, true, true, key, 3],
+      [0, 0, false, 0, 0, false, false, 0, 2],
+      [0, 9, true, 3, 5, true, true, key, 1],
+      [0, 0, false, 0, 0, false, false, 0, 0],
+    ])
+    expect(scanner.tagHash).toBe(hash32(Buffer.from('b')))
+  })
+
+  test('that was refused leaves nothing to the scan of others', () => {
+    const bad = encode({ bornMs: 1, delayMs: 5, priority: 9, tag: 'a|' }, Uint8Array.of(9))
+    const plain = encode({ bornMs: 1 }, Uint8Array.of(9))
+    const scanner = new MessageScanner({ bodyBytesMax })
+    scanner.reset(bad, 0, bad.length)
+    expect(verdict(() => scanner.next())).toBe('BAD_NAME')
+    scanner.reset(plain, 0, plain.length)
+    scanner.next()
+    expect([scanner.delayMs, scanner.hasPriority, scanner.tagHash]).toEqual([0, false, 0])
+  })
+
   test('is not begun where a number is wrong, so that its writers keep what they had', () => {
     const writer = new ByteWriter()
     const scratch = new ByteWriter()
     for (const bornMs of [-1, 0.5, Number.NaN]) {
       expect(() => encodeMessage(writer, scratch, 0, { bornMs, tag: 'a' }, Uint8Array.of(1))).toThrow('born')
       expect(() => encodeMessage(writer, scratch, bornMs, { bornMs: 1 }, Uint8Array.of(1))).toThrow('delta')
+    }
+    for (const wrong of [{ delayMs: -1 }, { deliverMs: 0.5 }, { priority: 256 }, { ttlMs: Number.NaN }]) {
+      expect(() => encodeMessage(writer, scratch, 0, { bornMs: 1, ...wrong }, Uint8Array.of(1))).toThrow('checked')
     }
     expect(writer.length + scratch.length).toBe(0)
   })
@@ -172,6 +235,49 @@ describe('the check of a client and the scan of a broker', () => {
     ],
   ]
 
+  const numbers: [string, Omit<MessageHeaders, 'bornMs'>, string][] = [
+    ['a delay of 0', { delayMs: 0 }, 'none'],
+    ['a delay at its bound', { delayMs: delayMsMax }, 'none'],
+    ['a delay over it', { delayMs: delayMsMax + 1 }, 'BAD_ARGUMENT'],
+    ['a delay far over it', { delayMs: Number.MAX_SAFE_INTEGER }, 'BAD_ARGUMENT'],
+    ['a time of delivery of 0', { deliverMs: 0 }, 'none'],
+    ['a time of delivery far away, which the clock of the broker judges', { deliverMs: Number.MAX_SAFE_INTEGER }, 'none'],
+    ['a delay and a time of delivery', { delayMs: 1, deliverMs: 1 }, 'BAD_ARGUMENT'],
+    ['a delay and a time of delivery of 0', { delayMs: 0, deliverMs: 0 }, 'BAD_ARGUMENT'],
+    ['a priority of 0', { priority: 0 }, 'none'],
+    ['a priority at its bound', { priority: priorityMax }, 'none'],
+    ['a priority over it', { priority: priorityMax + 1 }, 'BAD_ARGUMENT'],
+    ['a priority far over it', { priority: 255 }, 'BAD_ARGUMENT'],
+    ['a time to live of 0', { ttlMs: 0 }, 'BAD_ARGUMENT'],
+    ['a time to live of 1', { ttlMs: 1 }, 'none'],
+    ['a time to live at its bound', { ttlMs: ttlMsMax }, 'none'],
+    ['a time to live over it', { ttlMs: ttlMsMax + 1 }, 'BAD_ARGUMENT'],
+    ['a time to live far over it', { ttlMs: Number.MAX_SAFE_INTEGER }, 'BAD_ARGUMENT'],
+    ['a delay, a priority and a time to live', { delayMs: 1, priority: 1, ttlMs: 1 }, 'none'],
+  ]
+
+  test.each(numbers)('agree on %s', (_, headers, code) => {
+    expect(verdicts({ bornMs: 0, ...headers })).toEqual({ checked: code, scanned: code })
+    // Whatever is not to be sent is not to be read either: a delivery that has it is no message.
+    const read = verdict(() => decodeMessage(encode({ bornMs: 0, ...headers }, new Uint8Array(0)), 0))
+    expect(read).toBe(code === 'none' ? 'none' : 'BAD_FRAME')
+  })
+
+  test.each<[string, Omit<MessageHeaders, 'bornMs'>]>([
+    ['a delay that is no count', { delayMs: -1 }],
+    ['a delay of half a millisecond', { delayMs: 0.5 }],
+    ['a time of delivery before 1970', { deliverMs: -1 }],
+    ['a time of delivery that is no number', { deliverMs: Number.NaN }],
+    ['a time of delivery over 53 bits', { deliverMs: 2 ** 53 }],
+    ['a priority below 0', { priority: -1 }],
+    ['a priority in between', { priority: 1.5 }],
+    ['a priority that is a text', { priority: '5' as unknown as number }],
+    ['a time to live that is no count', { ttlMs: -1 }],
+    ['a time to live without end', { ttlMs: Number.POSITIVE_INFINITY }],
+  ])('are not asked the same about %s, for which there are no bytes: the client refuses it', (_, headers) => {
+    expect(verdict(() => checkMessage({ bornMs: 0, ...headers }, 0, bodyBytesMax))).toBe('BAD_ARGUMENT')
+  })
+
   test.each(cases)('agree on %s', (_, headers, bodySize, code) => {
     expect(verdicts(headers, bodySize)).toEqual({ checked: code, scanned: code })
   })
@@ -198,6 +304,10 @@ describe('the check of a client and the scan of a broker', () => {
           fc.array(fc.tuple(text(keyBytesMax), text(propertiesBytesMax)), { maxLength: 2 })
             .map((pairs) => new Map(pairs)),
         ),
+        delayMs: near(delayMsMax),
+        deliverMs: fc.maxSafeNat(),
+        priority: fc.nat(priorityMax + 1),
+        ttlMs: near(ttlMsMax),
       },
       { requiredKeys: ['bornMs'] },
     )
@@ -256,17 +366,22 @@ describe('hostile bytes', () => {
       expect(codes).toContain(verdict(() => decode(bytes)))
     }), { numRuns: 2_000 })
     const small = fc.uint8Array({ maxLength: 60 })
-      .map((bytes) => Uint8Array.of(bytes.length, 15, ...bytes.map((byte) => byte % 9)))
+      .map((bytes) => Uint8Array.of(bytes.length, bytes[0] ?? 15, ...bytes.map((byte) => byte % 9)))
     fc.assert(fc.property(small, (bytes) => {
       expect(codes).toContain(verdict(() => decode(bytes)))
     }), { numRuns: 2_000 })
   })
 
-  test('with unknown flags are refused by all', () => {
-    const bytes = encode({ bornMs: 1 }, new Uint8Array(3))
-    for (const flags of [16, 32, 64, 128, 255]) {
-      bytes[1] = flags
-      for (const [, decode] of decoders) expect(verdict(() => decode(bytes))).toBe('BAD_FRAME')
+  test('that end anywhere among the headers are refused by all', () => {
+    const headers = {
+      bornMs: 1_795_000_000_000, delayMs: 100_000, priority: 3, ttlMs: 100_000,
+      tag: 'paid', keys: ['k'], messageGroup: 'g', properties: new Map([['a', 'b']]),
+    }
+    const bytes = encode(headers, new Uint8Array(0))
+    for (let length = 1; length < bytes.length; length++) {
+      const cut = bytes.slice(0, length)
+      cut[0] = length - 1
+      for (const [, decode] of decoders) expect(verdict(() => decode(cut))).toBe('BAD_FRAME')
     }
   })
 
@@ -281,6 +396,13 @@ describe('hostile bytes', () => {
     ['more keys than bytes', [5, 2, 0, 0, 32, 1]],
     ['a property without a value', [6, 8, 0, 0, 1, 1, 97]],
     ['a tag that is no UTF-8', [7, 1, 0, 0, 3, 0xff, 0xfe, 97]],
+    ['a delay that is not there', [3, 16, 0, 0]],
+    ['a time of delivery that is not there', [3, 32, 0, 0]],
+    ['a priority that is not there', [3, 64, 0, 0]],
+    ['a priority that is not there, before the next message', [3, 64, 0, 0, 5, 0, 0, 0, 1, 1]],
+    ['a time to live that is not there', [4, 192, 0, 0, 5]],
+    ['a time to live that ends after its message', [4, 128, 0, 0, 0x80]],
+    ['a time of delivery over 53 bits', [11, 32, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]],
     ['a sequence over 53 bits', [10, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0]],
   ])('with %s are refused', (_, bytes) => {
     const message = Uint8Array.from(bytes)

@@ -10,7 +10,9 @@ import { PocketError } from '../../../core/errors.ts'
 import { fixedLimits } from '../../../core/limits.ts'
 import { MessageView } from '../../../core/record/message-view.ts'
 import { encodeRecordBatch, RecordBatch, selectFromRecord } from '../../../core/record/record-batch.ts'
-import { encodeMessages, type ExpectedMessage, type SampleRecord, sliceOf, someRecord } from '../../support/messages.ts'
+import {
+  encodeMessages, type ExpectedMessage, type SampleBatch, type SampleRecord, sliceOf, someRecord,
+} from '../../support/messages.ts'
 
 /** Holds a record against what it should say at each index; `offsets` are those of the messages. */
 function expectMessages(
@@ -25,6 +27,8 @@ function expectMessages(
     expect(batch.indexFrom(offsets[index] as number)).toBe(index)
     expect(batch.tagHashAt(index)).toBe(message.tagHash)
     expect(batch.groupHashAt(index)).toBe(message.groupHash)
+    expect(batch.ttlAt(index)).toBe(message.ttlMs)
+    expect(batch.indexOf(offsets[index] as number)).toBe(index)
     expect(batch.messageAt(index, 'orders', 3)).toEqual({
       ...message.headers,
       messageId: message.messageId,
@@ -60,16 +64,19 @@ function taggedMessage(tag: string, seed: number) {
   return { headers: { bornMs: 5, tag, messageGroup: tag }, body: new Uint8Array(20).fill(seed) }
 }
 
-const sample = (() => {
-  const head = { epoch: 7, baseOffset: 1_000, storedMs: 1_795_000_000_000 }
-  const batch = (seed: number, tags: readonly string[]) => ({
+function sampleSlice(seed: number, tags: readonly string[]): SampleBatch {
+  return {
     producerId: new Uint8Array(8).fill(seed),
     producerEpoch: seed,
     baseSequence: seed * 100,
     messages: tags.map((tag) => taggedMessage(tag, seed)),
     indexes: tags.map((_, index) => index),
-  })
-  const slices = [batch(1, ['a', 'b', 'c']), batch(2, ['d']), batch(3, ['e', 'f'])]
+  }
+}
+
+const sample = (() => {
+  const head = { epoch: 7, baseOffset: 1_000, storedMs: 1_795_000_000_000 }
+  const slices = [sampleSlice(1, ['a', 'b', 'c']), sampleSlice(2, ['d']), sampleSlice(3, ['e', 'f'])]
   return (isFifo: boolean) => encodeRecordBatch(head, slices.map((slice) => sliceOf(slice, isFifo)))
 })()
 
@@ -77,7 +84,8 @@ describe('a record batch', () => {
   test('says of each message what went in', () => {
     fc.assert(fc.property(someRecord, (record) => {
       const { head, isFifo, batch, expected } = record
-      expect(batch).toMatchObject({ epoch: head.epoch, storedMs: head.storedMs, isWhole: true })
+      const hasTtl = expected.some(({ ttlMs }) => ttlMs > 0)
+      expect(batch).toMatchObject({ epoch: head.epoch, storedMs: head.storedMs, isWhole: true, hasTtl })
       expectMessages(batch, expected, offsetsOf(record), isFifo)
     }))
   })
@@ -115,6 +123,42 @@ describe('a record batch', () => {
     expect([0, 1_001, 1_002, 1_004, 1_005, 1_006].map((offset) => holes.indexFrom(offset))).toEqual([0, 0, 1, 1, 2, 3])
   })
 
+  test('finds the message at an offset, or says that it has none', () => {
+    const record = RecordBatch.open(sample(false))
+    const ask = (batch: RecordBatch, offsets: readonly number[]) => offsets.map((offset) => batch.indexOf(offset))
+    expect(ask(record, [0, 999, 1_000, 1_003, 1_005, 1_006, 2 ** 53 - 1])).toEqual([-1, -1, 0, 3, 5, -1, -1])
+    const holes = RecordBatch.open(selectFromRecord(record, [1, 4, 5]))
+    expect(ask(holes, [0, 1_000, 1_001, 1_002, 1_003, 1_004, 1_005, 1_006])).toEqual([-1, -1, 0, -1, -1, 1, 2, -1])
+  })
+
+  test('knows the time to live of each message, which need not be the one in its bytes', () => {
+    const [first, second] = [sampleSlice(1, ['a', 'b', 'c']), sampleSlice(2, ['d'])]
+    const head = { epoch: 7, baseOffset: 1_000, storedMs: 5_000 }
+    for (const isFifo of [false, true]) {
+      const slices = [{ ...sliceOf(first, isFifo), ttls: [0, 1, fixedLimits.ttlMsMax] }, sliceOf(second, isFifo)]
+      const record = RecordBatch.open(encodeRecordBatch(head, slices))
+      expect([record.hasTtl, record.hasGroupHashes]).toEqual([true, isFifo])
+      expect([0, 1, 2, 3].map((index) => record.ttlAt(index))).toEqual([0, 1, fixedLimits.ttlMsMax, 0])
+      expect(record.messageAt(1, 'orders', 0).ttlMs).toBeUndefined()
+      const holes = RecordBatch.open(selectFromRecord(record, [0, 2, 3]))
+      expect([0, 1, 2].map((index) => holes.ttlAt(index))).toEqual([0, fixedLimits.ttlMsMax, 0])
+      expect([0, 1, 2].map((index) => holes.offsetAt(index))).toEqual([1_000, 1_002, 1_003])
+    }
+    const without = RecordBatch.open(encodeRecordBatch(head, [sliceOf(first, true)]))
+    expect([without.hasTtl, without.ttlAt(2)]).toEqual([false, 0])
+  })
+
+  test('says when a message is over: when it has been stored for its time to live', () => {
+    const slice = { ...sliceOf(sampleSlice(1, ['a', 'b']), false), ttls: [0, 10] }
+    const record = RecordBatch.open(encodeRecordBatch({ epoch: 7, baseOffset: 0, storedMs: 5_000 }, [slice]))
+    const times = [0, 4_999, 5_000, 5_009, 5_010, 5_011, Number.MAX_SAFE_INTEGER]
+    expect(times.map((nowMs) => record.isExpiredAt(1, nowMs))).toEqual([false, false, false, false, true, true, true])
+    expect(times.map((nowMs) => record.isExpiredAt(0, nowMs))).not.toContain(true)
+    const longest = { ...slice, ttls: [fixedLimits.ttlMsMax, 0] }
+    const late = RecordBatch.open(encodeRecordBatch({ epoch: 7, baseOffset: 0, storedMs: 0 }, [longest]))
+    expect([fixedLimits.ttlMsMax - 1, fixedLimits.ttlMsMax].map((nowMs) => late.isExpiredAt(0, nowMs))).toEqual([false, true])
+  })
+
   test('holds as many messages as its bound', () => {
     const message = { headers: { bornMs: 1 }, body: new Uint8Array(0) }
     const messages = Array.from({ length: fixedLimits.batchMessageCountMax }, () => message)
@@ -137,6 +181,7 @@ describe('a record batch', () => {
         () => record.offsetAt(index), () => record.tagHashAt(index), () => record.groupHashAt(index),
         () => record.messageStart(index), () => record.messageBytesAt(index), () => record.sliceOf(index),
         () => record.messageAt(index, 'orders', 0), () => record.sliceAt(index),
+        () => record.ttlAt(index), () => record.isExpiredAt(index, 0),
       ]) expect(ask).toThrow(AssertionError)
     }
   })
@@ -169,6 +214,15 @@ describe('a selection from a record', () => {
   test('of all messages is the record itself, uncopied', () => {
     const record = RecordBatch.open(sample(true))
     expect(selectFromRecord(record, [0, 1, 2, 3, 4, 5])).toBe(record.bytes)
+    const holes = RecordBatch.open(selectFromRecord(record, [0, 2, 5]))
+    expect(selectFromRecord(holes, [0, 1, 2])).toBe(holes.bytes)
+  })
+
+  test('may be without holes though the record has some', () => {
+    const holes = RecordBatch.open(selectFromRecord(RecordBatch.open(sample(true)), [0, 3, 4]))
+    const selected = RecordBatch.open(selectFromRecord(holes, [1, 2]))
+    expect(selected).toMatchObject({ isWhole: true, baseOffset: 1_003, lastOffset: 1_004, hasGroupHashes: true })
+    expect([0, 1].map((index) => selected.messageAt(index, 'orders', 0).tag)).toEqual(['d', 'e'])
   })
 
   test('takes no more slices along than it has messages of', () => {
@@ -226,6 +280,9 @@ describe('a view of hostile bytes', () => {
       expect(end).toBeLessThanOrEqual(bytes.length)
       batch.tagHashAt(index)
       batch.groupHashAt(index)
+      expect(batch.ttlAt(index)).toBeLessThanOrEqual(fixedLimits.ttlMsMax)
+      expect(batch.isExpiredAt(index, batch.storedMs)).toBe(false)
+      expect(batch.indexOf(offset)).toBe(index)
       const slice = batch.sliceOf(index)
       expect(slice.firstIndex).toBeLessThanOrEqual(index)
       expect(slice.producerId).toHaveLength(8)
@@ -235,7 +292,9 @@ describe('a view of hostile bytes', () => {
       })
       const viewed = codeOf(() => {
         const view = new MessageView(batch, index)
-        return [view.messageId, view.tag, view.keys, view.messageGroup, view.properties, view.bornMs, view.body]
+        const { deliverMs, priority, ttlMs } = view
+        expect((priority ?? 0) <= fixedLimits.priorityMax && (ttlMs ?? 1) <= fixedLimits.ttlMsMax).toBe(true)
+        return [view.messageId, view.tag, view.keys, view.messageGroup, view.properties, view.bornMs, view.body, deliverMs]
       })
       expect(['none', 'BAD_FRAME', 'RECORD_DAMAGED']).toContain(decoded)
       expect(['none', 'BAD_FRAME', 'RECORD_DAMAGED']).toContain(viewed)
@@ -290,7 +349,7 @@ describe('a view of hostile bytes', () => {
 
   test.each<[string, (bytes: Uint8Array) => void]>([
     ['another format version', (bytes) => bytes.fill(2, 4, 5)],
-    ['unknown flags', (bytes) => bytes.fill(4, 5, 6)],
+    ['unknown flags', (bytes) => bytes.fill(8, 5, 6)],
     ['no slices', (bytes) => bytes.fill(0, 6, 8)],
     ['more slices than messages', (bytes) => bytes.fill(7, 6, 7)],
     ['more slices than bytes', (bytes) => bytes.fill(0xff, 6, 8)],
@@ -318,6 +377,27 @@ describe('a view of hostile bytes', () => {
     expect(survives(bytes)).toBe(true)
     change(bytes)
     expect(survives(bytes)).toBe(false)
+    expect(codeOf(() => RecordBatch.open(sealed(bytes)))).toBe('RECORD_DAMAGED')
+  })
+
+  test.each([false, true])('refuses a record with a time to live that cannot be (FIFO: %s)', (isFifo) => {
+    const slice = { ...sliceOf(sampleSlice(1, ['a', 'b']), isFifo), ttls: [1, 2] }
+    const bytes = encodeRecordBatch({ epoch: 7, baseOffset: 0, storedMs: 5_000 }, [slice])
+    const cell = sliceAt + 28 + (isFifo ? 3 : 2) * 8 + 4
+    setU32(bytes, cell, fixedLimits.ttlMsMax)
+    expect(RecordBatch.open(sealed(bytes)).ttlAt(1)).toBe(fixedLimits.ttlMsMax)
+    for (const ttlMs of [fixedLimits.ttlMsMax + 1, 0xffff_ffff]) {
+      setU32(bytes, cell, ttlMs)
+      expect(codeOf(() => RecordBatch.open(sealed(bytes)))).toBe('RECORD_DAMAGED')
+    }
+  })
+
+  test('refuses a record that says it has times to live and has no room for them', () => {
+    const message = { headers: { bornMs: 1 }, body: new Uint8Array(0) }
+    const slice = sliceOf({ ...sampleSlice(1, ['a']), messages: [message] }, false)
+    const bytes = encodeRecordBatch({ epoch: 7, baseOffset: 0, storedMs: 5_000 }, [slice])
+    expect(codeOf(() => RecordBatch.open(bytes))).toBe('none')
+    bytes[5] = 4
     expect(codeOf(() => RecordBatch.open(sealed(bytes)))).toBe('RECORD_DAMAGED')
   })
 

@@ -60,7 +60,10 @@ function participantOf(session: ClientSession): { participant: SessionParticipan
 
 const topicAnswer = {
   topic: 'orders',
-  config: { queueCount: 1, messageType: 'NORMAL', retentionMs: 0, retentionBytes: 0 },
+  config: {
+    queueCount: 1, messageType: 'NORMAL', retentionMs: 0, retentionBytes: 0, cleanupPolicy: 'DELETE', ttlMs: 0, tracePermille: 0,
+  },
+  delayedCount: 0,
   queues: [],
   groups: [],
 } as const
@@ -319,6 +322,7 @@ describe('frames', () => {
         producerEpoch: 0,
         baseSequence: index,
         messageCount: 1,
+        sentMs: 0,
         messages: new Uint8Array(0),
       }, new Uint8Array(100_000))
     }
@@ -353,6 +357,7 @@ describe('frames', () => {
     const sink: SubscriptionSink = {
       deliver: (frame) => told.push(`deliver ${frame.queueId}`),
       gap: (frame) => told.push(`gap ${frame.queueId}`),
+      reset: (frame) => told.push(`reset ${frame.queueId} to ${frame.position.offset}`),
       revoked: (error) => told.push(`revoked ${error.code}`),
     }
     const subscriptionId = session.openSubscription(sink)
@@ -362,12 +367,14 @@ describe('frames', () => {
     })
     deliver(3)
     relay.line.send('GAP', { subscriptionId, queueId: 4, expected: position, next: position })
+    relay.line.send('RESET', { subscriptionId, queueId: 6, position: { epoch: 1, offset: 70 } })
+    relay.line.send('CHANGES', { subscriptionId, sequence: 1, isCurrent: true, lag: 0, changes: [] })
     relay.line.send('REVOKED', { subscriptionId, code: 203, message: 'deleted' })
     await settle(clock)
     session.closeSubscription(subscriptionId)
     deliver(5)
     await settle(clock)
-    expect(told).toEqual(['deliver 3', 'gap 4', 'revoked TOPIC_NOT_FOUND'])
+    expect(told).toEqual(['deliver 3', 'gap 4', 'reset 6 to 70', 'revoked TOPIC_NOT_FOUND'])
   })
 
   test('a delivery that can not be read costs the connection, not the client', async () => {
@@ -377,6 +384,7 @@ describe('frames', () => {
         throw new PocketError('RECORD_DAMAGED', 'a record fails its checksum')
       },
       gap() {},
+      reset() {},
       revoked() {},
     })
     relay.line.send('DELIVER', {

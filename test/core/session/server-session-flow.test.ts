@@ -6,13 +6,12 @@ import { errorCodes, PocketError } from '../../../core/errors.ts'
 import { closeCodes } from '../../../core/model/close-codes.ts'
 import { encodeFrame } from '../../../core/protocol/codec.ts'
 import {
-  ack, delivery, expectRefusedRequest, FakeConnection, hello, type PendingSubscribe, ping, publish, pull, rangesOf,
+  ack, delivery, expectRefusedRequest, FakeConnection, hello, type PendingSubscribe, ping, publish, pull, rangesOf, receipt,
   SessionWorld, subscribe,
 } from './session-world.ts'
 
 describe('publishes that wait for a commit', () => {
   const limits = { publishBytesInFlightMax: 10_000 }
-  const receipt = { duplicate: false, storedMs: 0, segments: [] }
 
   test('stop the reading of their connection when they are more than it may have, until half is answered', () => {
     const world = new SessionWorld({ limits })
@@ -201,7 +200,7 @@ describe('subscriptions', () => {
       { name: 'GAP', queueId: 2, expected: { offset: 5 }, next: { offset: 9 } },
       { name: 'REVOKED', subscriptionId: 1, code: errorCodes.TOPIC_NOT_FOUND.number },
     ])
-    expect(world.session.subscriptionCount).toBe(0)
+    expect(world.session.streamCount).toBe(0)
     expect(membership.calls).toEqual([])
   })
 

@@ -8,10 +8,10 @@ import { fixedLimits } from '../../../core/limits.ts'
 import { closeCodes } from '../../../core/model/close-codes.ts'
 import { encodeFrame } from '../../../core/protocol/codec.ts'
 import type { Principal } from '../../../core/session/auth.ts'
-import { requestsInHandMax } from '../../../core/session/server-session.ts'
+import { requestsInHandMax } from '../../../core/session/server-requests.ts'
 import {
-  ack, delivery, expectRefusedConnection, expectRefusedRequest, FakeConnection, hello, onlyError, ping, publish, pull,
-  SessionWorld, subscribe,
+  ack, delivery, expectRefusedConnection, expectRefusedRequest, FakeConnection, groupOptions, hello, onlyError, ping,
+  publish, pull, receipt, SessionWorld, subscribe, topicOptions,
 } from './session-world.ts'
 
 describe('greeting', () => {
@@ -271,7 +271,7 @@ describe('requests', () => {
     world.greet()
     world.hear(publish({ requestId: 11 }), publish({ requestId: 12 }))
     const [first, second] = world.broker.publishes
-    second?.answer({ duplicate: false, storedMs: 5, segments: [{ queueId: 0, epoch: 1, offset: 1, count: 1 }] })
+    second?.answer({ ...receipt, storedMs: 5, segments: [{ queueId: 0, epoch: 1, offset: 1, count: 1 }] })
     first?.answer(new PocketError('SEQUENCE_GAP', 'too far'))
     world.flushQueue.flushAll()
     expect(world.connection.messages.at(-1)).toMatchObject([
@@ -291,13 +291,13 @@ describe('requests', () => {
       }),
       encodeFrame('CREATE_TOPIC', {
         requestId: 2, topic: 'orders',
-        options: { queueCount: 3, messageType: undefined, retentionMs: undefined, retentionBytes: undefined },
+        options: topicOptions({ queueCount: 3 }),
       }),
       encodeFrame('LIST_TOPICS', { requestId: 3, ...name, after: '' }),
       encodeFrame('DESCRIBE_TOPIC', { requestId: 4, topic: 'orders' }),
       encodeFrame('DELETE_TOPIC', { requestId: 5, topic: 'orders' }),
       encodeFrame('CONFIGURE_GROUP', {
-        requestId: 6, group: 'till', options: { attemptCountMax: 3, retryScheduleMs: undefined },
+        requestId: 6, group: 'till', options: groupOptions({ attemptCountMax: 3 }),
       }),
       encodeFrame('LIST_GROUPS', { requestId: 7, ...name }),
       encodeFrame('DESCRIBE_GROUP', { requestId: 8, group: 'till' }),
@@ -396,7 +396,7 @@ describe('a relay that stops', () => {
     world.session.drain()
     world.hear(publish({ requestId: 2 }))
     expect(world.broker.publishes).toHaveLength(1)
-    world.broker.publishes[0]?.answer({ duplicate: false, storedMs: 1, segments: [] })
+    world.broker.publishes[0]?.answer(receipt)
     world.session.finish('RELAY_STOPPING', 'the relay is stopping')
     expect(world.sent).toEqual(['WELCOME', 'PUBLISHED'])
     expect(world.connection.ending).toEqual({ code: closeCodes.RELAY_STOPPING, reason: 'the relay is stopping' })
@@ -449,7 +449,7 @@ describe('a bug in the relay', () => {
     const world = new SessionWorld()
     world.greet()
     world.hear(publish())
-    const broken = { duplicate: false, storedMs: 1, get segments(): never { return fail() } }
+    const broken = { ...receipt, get segments(): never { return fail() } }
     expect(() => world.broker.publishes[0]?.answer(broken)).not.toThrow()
     expectCrash(world)
   })
@@ -491,7 +491,7 @@ describe('counting', () => {
     world.greet()
     world.hear(publish({ requestId: 1 }), publish({ requestId: 2 }))
     world.clock.advance(20)
-    world.broker.publishes[0]?.answer({ duplicate: false, storedMs: 1, segments: [] })
+    world.broker.publishes[0]?.answer(receipt)
     world.broker.publishes[1]?.answer(new PocketError('STORE_FULL', 'no room'))
     world.clock.runUntilIdle()
     const { counters } = world

@@ -3,22 +3,26 @@
 
 import { expect } from 'vitest'
 import type {
-  Answer, BrokerDoor, Cancellable, Delivery, MemberSink, Membership, PublishReceipt, PublishRequest, PullRequest,
-  PullResult, Subscribed, SubscribeRequest,
+  Answer, BrokerDoor, Cancellable, Delivery, FollowerSink, Following, FollowRequest, MemberSink, Membership,
+  PrepareRequest, ProducerSink, PublishReceipt, PublishRequest, PullRequest, PullResult, Subscribed, SubscribeRequest,
 } from '../../../core/broker/door.ts'
+import { concatBytes, textToBytes } from '../../../core/bytes.ts'
 import { type ErrorCode, errorCodes } from '../../../core/errors.ts'
 import { defaultLimits, type Limits } from '../../../core/limits.ts'
 import { type CloseCodeName, closeCodes } from '../../../core/model/close-codes.ts'
 import type { Log, LogFields } from '../../../core/ports/log.ts'
 import type { Connection } from '../../../core/ports/transport.ts'
 import { decodeDownstream, encodeFrame } from '../../../core/protocol/codec.ts'
-import type { DownstreamFrame, FrameFields, UpstreamName } from '../../../core/protocol/frames.ts'
+import type {
+  DownstreamFrame, FrameFields, GroupOptions, QueuePosition, TopicOptions, UpstreamName,
+} from '../../../core/protocol/frames.ts'
 import { type Authenticate, authenticateAnybody } from '../../../core/session/auth.ts'
 import { FlushQueue } from '../../../core/session/flush-queue.ts'
+import { ReplyRouter } from '../../../core/session/reply-router.ts'
 import { ServerSession } from '../../../core/session/server-session.ts'
 import { SessionCounters } from '../../../core/session/session-counters.ts'
-import { concatBytes } from '../../../core/bytes.ts'
 import { SimClock } from '../../sim/sim-clock.ts'
+import { encodeMessages } from '../../support/messages.ts'
 
 /** What the session sent and did, in order. */
 export class FakeConnection implements Connection {
@@ -91,6 +95,10 @@ export class FakeMembership implements Membership {
     this.#note(`receive ${request.messageCountMax}`, () => answer(0))
   }
 
+  positions(positions: readonly QueuePosition[]): void {
+    this.calls.push(`positions ${positions.map(({ queueId, position }) => `${queueId}@${position.offset}`).join(' ')}`)
+  }
+
   leave(answer: Answer<void>): void {
     this.#note('leave', () => answer(undefined))
   }
@@ -105,6 +113,38 @@ export class FakeMembership implements Membership {
   }
 }
 
+/** A follower's place that notes what it is asked. */
+export class FakeFollowing implements Following {
+  readonly sequence = 40
+  readonly calls: string[] = []
+
+  credit(changeCount: number, byteCount: number): void {
+    this.calls.push(`credit ${changeCount} ${byteCount}`)
+  }
+
+  writable(): void {
+    this.calls.push('writable')
+  }
+
+  leave(): void {
+    this.calls.push('leave')
+  }
+}
+
+export interface PendingFollow {
+  readonly request: FollowRequest
+  readonly sink: FollowerSink
+  readonly answer: Answer<Following>
+  /** Takes the follower in and gives its place. */
+  accept(): FakeFollowing
+}
+
+export interface RegisteredProducer {
+  readonly producerGroup: string
+  readonly sink: ProducerSink
+  isCancelled: boolean
+}
+
 export interface PendingSubscribe {
   readonly request: SubscribeRequest
   readonly sink: MemberSink
@@ -113,9 +153,19 @@ export interface PendingSubscribe {
   accept(): FakeMembership
 }
 
+export interface PendingPublish {
+  readonly request: PublishRequest
+  readonly clientId: string
+  readonly answer: Answer<PublishReceipt>
+}
+
 /** A broker whose answers wait in lists until a test gives them; admin requests are answered in a later turn. */
 export class FakeBroker {
-  readonly publishes: { readonly request: PublishRequest; readonly answer: Answer<PublishReceipt> }[] = []
+  readonly publishes: PendingPublish[] = []
+  readonly prepares: { readonly request: PrepareRequest; readonly answer: Answer<void> }[] = []
+  readonly follows: PendingFollow[] = []
+  /** Also those that were taken back. */
+  readonly producers: RegisteredProducer[] = []
   readonly subscribes: PendingSubscribe[] = []
   readonly pulls: { readonly request: PullRequest; readonly answer: Answer<PullResult>; isCancelled: boolean }[] = []
   /** Names of the admin requests that came. */
@@ -127,8 +177,28 @@ export class FakeBroker {
   constructor(clock: SimClock) {
     this.#clock = clock
     this.door = {
-      publish: (request, answer) => {
-        this.publishes.push({ request, answer })
+      publish: (request, answer, clientId) => {
+        this.publishes.push({ request, answer, clientId })
+      },
+      prepare: (request, answer) => {
+        this.prepares.push({ request, answer })
+      },
+      follow: (request, sink, answer) => {
+        const accept = (): FakeFollowing => {
+          const following = new FakeFollowing()
+          answer(following)
+          return following
+        }
+        this.follows.push({ request, sink, answer, accept })
+      },
+      registerProducer: (producerGroup, sink): Cancellable => {
+        const producer: RegisteredProducer = { producerGroup, sink, isCancelled: false }
+        this.producers.push(producer)
+        return {
+          cancel: () => {
+            producer.isCancelled = true
+          },
+        }
       },
       subscribe: (request, sink, answer) => {
         const accept = (): FakeMembership => {
@@ -156,6 +226,20 @@ export class FakeBroker {
       listGroups: (_request, answer) => this.#later('list groups', () => answer({ groups: [], more: false })),
       describeGroup: (group, answer) => this.#later(`describe group ${group}`, () => answer(groupDescription(group))),
       resetGroup: ({ group }, answer) => this.#later(`reset ${group}`, () => answer(groupDescription(group))),
+      configureTopic: ({ topic }, answer) => this.#later(`configure ${topic}`, () => answer(topicDescription(topic))),
+      deleteGroup: (group, answer) => this.#later(`delete group ${group}`, () => answer(undefined)),
+      settleHeld: ({ group, how }, answer) => this.#later(`${how} held ${group}`, () => answer(groupDescription(group))),
+      resendDeadLetters: ({ group, messageIds }, answer) =>
+        this.#later(`resend ${group}`, () => answer({ messageCount: messageIds.length, more: false })),
+      purgeDeadLetters: ({ group }, answer) => this.#later(`purge ${group}`, () => answer({ messageCount: 5, more: true })),
+      recall: ({ topic, recallHandle }, answer) =>
+        this.#later(`recall ${recallHandle} from ${topic}`, () => answer({ messageId: 'a1b2c3d4e5f60718-0-1' })),
+      listDelayed: ({ topic }, answer) => this.#later(`list delayed ${topic}`, () => answer({ messages: [], more: false })),
+      endTransaction: ({ outcome }, answer) =>
+        this.#later(outcome, () => answer({ outcome, duplicate: false, segments: [], scheduled: [] })),
+      listTransactions: ({ producerGroup }, answer) =>
+        this.#later(`list transactions ${producerGroup}`, () => answer({ transactions: [], more: false })),
+      queryTrace: ({ topic }, answer) => this.#later(`trace ${topic}`, () => answer([])),
     }
   }
 
@@ -165,13 +249,21 @@ export class FakeBroker {
   }
 }
 
-function topicDescription(topic: string) {
-  const config = { queueCount: 1, messageType: 'NORMAL', retentionMs: 0, retentionBytes: 0 } as const
-  return { topic, config, queues: [], groups: [] }
+export const receipt: PublishReceipt = { duplicate: false, storedMs: 1, segments: [], scheduled: [] }
+
+function topicDescription(topic: string): Omit<FrameFields<'TOPIC'>, 'requestId'> {
+  const config = {
+    queueCount: 1, messageType: 'NORMAL', retentionMs: 0, retentionBytes: 0, cleanupPolicy: 'DELETE', ttlMs: 0, tracePermille: 0,
+  } as const
+  return { topic, config, delayedCount: 0, queues: [], groups: [] }
 }
 
-function groupDescription(group: string) {
-  return { group, config: { attemptCountMax: 17, retryScheduleMs: [] }, members: [], queues: [] }
+function groupDescription(group: string): Omit<FrameFields<'GROUP'>, 'requestId'> {
+  const config = {
+    attemptCountMax: 17, retry: { kind: 'schedule', delaysMs: [1_000] }, exhausted: 'dead-letter', isPaused: false,
+    inFlightMax: 0, inFlightPerMemberMax: 0,
+  } as const
+  return { group, config, rate: { deliveredPerSecond: 0, ackedPerSecond: 0 }, members: [], queues: [] }
 }
 
 export interface LogLine {
@@ -192,6 +284,7 @@ export class SessionWorld {
   readonly counters = new SessionCounters()
   readonly log: LogLine[] = []
   readonly limits: Limits
+  readonly replies: ReplyRouter
   readonly connection = new FakeConnection()
   readonly session: ServerSession
   endedCount = 0
@@ -199,19 +292,20 @@ export class SessionWorld {
 
   constructor({ limits = {}, authenticate = authenticateAnybody }: WorldOptions = {}) {
     this.limits = { ...defaultLimits, ...limits }
+    this.replies = new ReplyRouter(this.limits)
     this.#authenticate = authenticate
     this.session = this.accept(this.connection)
   }
 
   /** A session of the same relay on a further connection. */
   accept(connection: Connection): ServerSession {
-    const { clock, broker, flushQueue, counters, limits } = this
+    const { clock, broker, flushQueue, counters, limits, replies } = this
     const line = (level: LogLine['level']) => (event: string, fields: LogFields = {}) => {
       this.log.push({ level, event, fields })
     }
     const log: Log = { error: line('error'), info: line('info'), debug: line('debug') }
     return new ServerSession(connection, {
-      clock, log, limits, flushQueue, counters,
+      clock, log, limits, flushQueue, counters, replies,
       broker: broker.door,
       relayId: 'relay-1',
       authenticate: this.#authenticate,
@@ -267,14 +361,15 @@ export function ping(nonce = 7): Uint8Array {
 export function publish(fields: Fields<'PUBLISH'> = {}): Uint8Array {
   return encodeFrame('PUBLISH', {
     requestId: 1, topic: 'orders', producerId: new Uint8Array(8), producerEpoch: 0, baseSequence: 0, messageCount: 1,
-    messages: new Uint8Array(10), ...fields,
+    sentMs: 0, messages: new Uint8Array(10), ...fields,
   })
 }
 
 export function subscribe(fields: Fields<'SUBSCRIBE'> = {}): Uint8Array {
   return encodeFrame('SUBSCRIBE', {
     requestId: 1, subscriptionId: 1, memberId: new Uint8Array(8), group: 'till', topic: 'orders', mode: 'CLUSTERING',
-    filter: '*', start: { kind: 'earliest' }, leaseMs: 0, positions: [], ...fields,
+    filterKind: 'TAG', filter: '*', start: { kind: 'earliest' }, leaseMs: 0, positions: [], positionKeeper: 'client',
+    consumerName: '', ...fields,
   })
 }
 
@@ -285,9 +380,47 @@ export function ack(fields: Fields<'ACK'> = {}): Uint8Array {
 
 export function pull(fields: Fields<'PULL'> = {}): Uint8Array {
   return encodeFrame('PULL', {
-    requestId: 1, topic: 'orders', queueId: 0, start: { kind: 'earliest' }, filter: '*', messageCountMax: 100,
-    byteCountMax: 1024 * 1024, waitMs: 0, ...fields,
+    requestId: 1, topic: 'orders', queueId: 0, start: { kind: 'earliest' }, filterKind: 'TAG', filter: '*',
+    messageCountMax: 100, byteCountMax: 1024 * 1024, waitMs: 0, ...fields,
   })
+}
+
+export function prepare(fields: Fields<'PREPARE'> = {}): Uint8Array {
+  return encodeFrame('PREPARE', {
+    requestId: 1, transactionId: new Uint8Array(8).fill(7), producerGroup: 'shop', checkAfterMs: 0, topic: 'orders',
+    baseSequence: 0, messageCount: 1, messages: new Uint8Array(10), ...fields,
+  })
+}
+
+export function follow(fields: Fields<'FOLLOW'> = {}): Uint8Array {
+  return encodeFrame('FOLLOW', {
+    requestId: 1, subscriptionId: 1, topics: ['orders'], positions: [], withProgress: false, ...fields,
+  })
+}
+
+export function reply(fields: Fields<'REPLY'> = {}): Uint8Array {
+  return encodeFrame('REPLY', {
+    requestId: 1, replyTo: 'c-1', correlationId: 'q-1', message: messagesOf(1), ...fields,
+  })
+}
+
+export function topicOptions(options: Partial<TopicOptions>): TopicOptions {
+  return {
+    queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined,
+    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, ...options,
+  }
+}
+
+export function groupOptions(options: Partial<GroupOptions>): GroupOptions {
+  return {
+    attemptCountMax: undefined, retry: undefined, exhausted: undefined, isPaused: undefined, inFlightMax: undefined,
+    inFlightPerMemberMax: undefined, ...options,
+  }
+}
+
+/** Encoded messages, as they stand in PUBLISH, PREPARE and REPLY. */
+export function messagesOf(count: number, body = textToBytes('hello')): Uint8Array {
+  return encodeMessages(Array.from({ length: count }, () => ({ headers: { tag: 'paid', bornMs: 1 }, body })))
 }
 
 export function delivery(recordBytes = 100): Delivery {

@@ -5,6 +5,12 @@ import { PassThrough, Readable } from 'node:stream'
 import { registerBenchCommand } from '../../../server/cli/bench-command.ts'
 import { registerConsumeCommand } from '../../../server/cli/consume-command.ts'
 import type { CommandContext } from '../../../server/cli/context.ts'
+import { registerDelayedCommand } from '../../../server/cli/delayed-command.ts'
+import { registerDlqCommand } from '../../../server/cli/dlq-command.ts'
+import { registerFollowCommand } from '../../../server/cli/follow-command.ts'
+import { registerRequestCommand } from '../../../server/cli/request-command.ts'
+import { registerTraceCommand } from '../../../server/cli/trace-command.ts'
+import { registerTransactionCommand } from '../../../server/cli/transaction-command.ts'
 import { exitCodes } from '../../../server/cli/exit-codes.ts'
 import { registerGroupCommand } from '../../../server/cli/group-command.ts'
 import { registerQueryCommand } from '../../../server/cli/query-command.ts'
@@ -74,7 +80,8 @@ function createProgram(context: CommandContext): Command {
   })
   for (const register of [
     registerTopicCommand, registerGroupCommand, registerSendCommand, registerConsumeCommand, registerQueryCommand,
-    registerBenchCommand,
+    registerRequestCommand, registerDelayedCommand, registerDlqCommand, registerTransactionCommand, registerTraceCommand,
+    registerFollowCommand, registerBenchCommand,
   ]) {
     register(program, context)
   }

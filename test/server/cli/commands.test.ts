@@ -51,7 +51,7 @@ describe('topic', () => {
   test('list and describe show what there is', async () => {
     await outputOf('topic', 'create', 'shown', '--queues', '2')
     await outputOf('send', 'shown', 'hello')
-    expect(await outputOf('topic', 'list', '--containing', 'show')).toMatch(/^shown +NORMAL +2 +1 +72h$/m)
+    expect(await outputOf('topic', 'list', '--containing', 'show')).toMatch(/^shown +NORMAL +2 +1 +0 +72h$/m)
     expect(await outputOf('topic', 'list', '--containing', 'nothing')).toBe('no topics\n')
     expect(await outputOf('topic', 'describe', 'shown')).toMatch(/^messages +1 \(/m)
     const detail = await jsonOf<{ queues: unknown[] }>('topic', 'describe', 'shown')
@@ -173,8 +173,10 @@ describe('group', () => {
     await outputOf('send', 'progressed', 'x', '--count', '3')
     await outputOf('consume', 'progressed', '--group', 'movers', '--limit', '3')
     const configured = await jsonOf('group', 'configure', 'movers', '--max-attempts', '5', '--retry-schedule', '1s,5s')
-    expect(configured).toMatchObject({ maxAttempts: 5, retryScheduleMs: [1_000, 5_000] })
-    expect(await outputOf('group', 'list', '--containing', 'movers')).toMatch(/^movers +0 +0$/m)
+    expect(configured).toMatchObject({
+      maxAttempts: 5, retry: { kind: 'schedule', delaysMs: [1_000, 5_000] },
+    })
+    expect(await outputOf('group', 'list', '--containing', 'movers')).toMatch(/^movers +0 +0 +-$/m)
     const toOffset = ['group', 'reset', 'movers', 'progressed', '--to', 'offset:1']
     expect(await outputOf(...toOffset, '--queue', '0')).toContain('a backlog of 2')
     expect(await run(toOffset)).toMatchObject({ exitCode: 2, errors: /needs --queue/ })

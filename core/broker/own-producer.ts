@@ -1,0 +1,18 @@
+// The broker as a producer of messages that it makes itself: a new one each time it opens, and one for all topics, as a
+// message id names no topic.
+
+import type { Random } from '../ports/random.ts'
+
+export class OwnProducer {
+  readonly producerId: Uint8Array
+  #sequence = 0
+
+  constructor(random: Random) {
+    this.producerId = random.bytes(8)
+  }
+
+  /** The sequence of its next message. */
+  next(): number {
+    return this.#sequence++
+  }
+}
