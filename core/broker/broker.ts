@@ -46,6 +46,7 @@ import { Queries } from './queries.ts'
 import { BroadcastMember, Pull, type ReaderDeps } from './reader.ts'
 import { Registry } from './registry.ts'
 import { Rewriting } from './rewriting.ts'
+import { Scrub } from './scrub.ts'
 import { BrokerCounters, type BrokerStats } from './stats.ts'
 import { Subscribing } from './subscribing.ts'
 import { Timelines } from './timelines.ts'
@@ -227,6 +228,7 @@ export class Broker implements BrokerDoor {
     this.#housekeeping = new Housekeeping(recovered.deletedTopicIds, {
       rewriting,
       compaction: new Compaction({ store, clock, limits, log, registry, rewriting, counters }),
+      scrub: new Scrub({ store, registry, startAt: producer.share, damaged: (...found) => this.#damaged(...found) }),
       store, clock, limits, log, index, timers, turn, registry, counters, readFailed, positions,
       trimmed: (topic) => this.#wakeTopic(topic),
     })

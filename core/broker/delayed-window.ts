@@ -44,7 +44,7 @@ export interface DelayedWindowDeps {
 
 /** What a turn decided. */
 interface Changes {
-  /** Behind the horizon when it was decided. Later ones win over earlier ones of the same key. */
+  /** Behind the horizon when it was decided. */
   added: DelayedEntry[]
   /** Keys of what was fired, dropped or taken back; one that went never comes again. */
   gone: Uint8Array[]
@@ -101,10 +101,7 @@ export class DelayedWindow {
 
   // ── what a turn decides; it is to be among that turn's writes ──────────────────────────────────────────────────
 
-  /**
-   * A message was scheduled, or is replaced by what is left of it. The value may share its memory with others': what is
-   * kept for long is copied, so that it does not keep them.
-   */
+  /** A message was scheduled. The value may share its memory with others': where it is kept for long it is copied. */
   add(entry: DelayedEntry): void {
     entry.turn = this.#turn
     this.#hasChanged = true
@@ -285,13 +282,10 @@ export class DelayedWindow {
   #keepFewer(): void {
     const added = this.#kept.flatMap((changes) => changes.added).sort(compareDelayed)
     const gone = this.#kept.flatMap((changes) => changes.gone)
-    const late = added.splice(added.length >>> 1)
-    const [cut] = late
+    const [cut] = added.splice(added.length >>> 1)
     if (this.#chunk !== undefined && cut !== undefined && isBefore(cut.key, this.#chunk.ceiling)) this.#chunk.ceiling = cut.key
-    this.#keptCount = added.length
-    // Who looks one up must not find it as it was before it was taken back.
-    added.push(...late.filter((entry) => entry.isRecalled))
     this.#kept = [{ added, gone }]
+    this.#keptCount = added.length
   }
 
   /** Oldest first. */

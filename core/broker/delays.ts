@@ -11,12 +11,10 @@ import type { Log } from '../ports/log.ts'
 import type { Store, StoreWrite } from '../ports/store.ts'
 import type { DelayedMessage } from '../protocol/frames.ts'
 import { MessageScanner } from '../record/message-codec.ts'
-import { producerIdToBytes } from '../record/record-batch.ts'
 import {
-  DelayedEntry, delayedPlace, delayedSizeMax, encodeDelayedBatch, encodeDelayedCount, encodeRecalled, entryOrUndefined,
-  recordOfDelayed, writeDelayed,
+  DelayedEntry, delayedPlace, delayedSizeMax, encodeDelayedCount, entryOrUndefined, recordOfDelayed, writeDelayed,
 } from '../storage/delayed.ts'
-import { delayedBatchKey, delayedCountKey, delayedKey, keyAfter, keyKinds, kindRange } from '../storage/keys.ts'
+import { delayedCountKey, delayedKey, dueTimeKey, keyAfter, keyKinds, kindRange } from '../storage/keys.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
 import type { Recovered } from '../storage/recovery.ts'
 import { readAll } from '../storage/reads.ts'
@@ -37,8 +35,6 @@ const firedCountMax = 4_096
 const firedBytesMax = 4 << 20
 /** How often the wall clock is looked at while something waits. */
 const lookMs = 2_000
-/** Under this number those are counted that were taken back and still hold a key. Topics count from 1. */
-const recalledTopicId = 0
 
 export interface DelaysDeps {
   readonly store: Store
@@ -129,35 +125,37 @@ export class Delays {
     throw new PocketError('LIMIT_EXCEEDED', `delayedCountMax: of at most ${delayedCountMax} delayed messages ${this.#total} wait`)
   }
 
-  /** Keeps messages until they are due, from this turn's commit on. */
-  schedule(topic: Topic, batch: Batch, delayed: readonly UndueMessage[]): void {
+  /** Keeps messages until they are due, from this turn's commit on; gives when that is. */
+  schedule(topic: Topic, batch: Batch, delayed: readonly UndueMessage[]): number[] {
     const { turn, counters } = this.#deps
     const { topicId } = topic
-    const { producerId, producerEpoch, baseSequence, messageCount, messages } = batch
-    const lastSequence = baseSequence + messageCount - 1
-    const isOnly = delayed.length === 1
-    // Of those due at one time the last fires last.
-    const last = delayed.reduce((latest, message) => (message.deliverMs >= latest.deliverMs ? message : latest))
-    const times: number[] = Array.from({ length: messageCount }, () => 0)
+    const { producerId, producerEpoch, baseSequence, messages } = batch
+    const scheduled: number[] = []
     // One piece of memory for all of a batch: each by itself would cost more than all else.
     const values = new Uint8Array(delayed.reduce((size, { start, end }) => size + delayedSizeMax(end - start), 0))
     let at = 0
-    for (const undue of delayed) {
-      const { index, start, end, deliverMs } = undue
-      const sequence = baseSequence + index
-      const batchEnd = undue === last ? { lastSequence, isOnly } : undefined
-      const valueEnd = writeDelayed(values, at, messages, start, end, deliverMs, sequence, batchEnd)
+    for (const { index, start, end, deliverMs } of delayed) {
+      const valueEnd = writeDelayed(values, at, messages, start, end, deliverMs)
       const value = values.subarray(at, valueEnd)
       at = valueEnd
-      const key = delayedKey(deliverMs, producerId, producerEpoch, sequence, topicId)
+      const key = delayedKey(deliverMs, producerId, producerEpoch, baseSequence + index, topicId)
       turn.write(key, value)
+      turn.write(dueTimeKey(producerId, producerEpoch, baseSequence + index, topicId, deliverMs), noValue)
       this.#window.add(new DelayedEntry(key, deliverMs, value, 0))
-      times[index] = deliverMs
+      scheduled.push(deliverMs)
     }
-    turn.write(delayedBatchKey(producerId, producerEpoch, lastSequence, topicId), encodeDelayedBatch({ deliverMs: times }))
     this.#count(topicId, delayed.length)
     counters.delayedMessages += delayed.length
     this.#arm()
+    return scheduled
+  }
+
+  /**
+   * A batch of one whose time had come is in its queue as if it had been delayed until now: its id leads there by its
+   * time, too.
+   */
+  noteTime({ topicId }: Topic, { producerId, producerEpoch, baseSequence }: Batch, deliverMs: number): void {
+    this.#deps.turn.write(dueTimeKey(producerId, producerEpoch, baseSequence, topicId, deliverMs), noValue)
   }
 
   // ── firing ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,7 +188,6 @@ export class Delays {
     const publisher = this.#deps.publisher()
     const window = this.#window
     const firings = new Map<number, Firing>()
-    let recalledCount = 0
     let count = 0
     let byteCount = 0
     for (let entry = window.first; entry !== undefined && entry.deliverMs <= nowMs; entry = window.first) {
@@ -200,20 +197,16 @@ export class Delays {
       if (!this.#hasRoom) break
       count++
       byteCount += entry.byteCount
-      if (entry.isRecalled) recalledCount++
-      else if (!this.#append(entry, firings)) {
+      const outcome = this.#append(entry, firings)
+      if (outcome === 'kept') {
         window.skip()
         continue
       }
       window.take()
       writes.push({ key: entry.key, value: null })
-      const { batchEnd } = entry
-      if (batchEnd === undefined) continue
-      const { producerId, producerEpoch, topicId } = entry
-      writes.push({ key: delayedBatchKey(producerId, producerEpoch, batchEnd.lastSequence, topicId), value: null })
+      if (outcome === 'dropped') writes.push({ key: entry.dueTimeKey, value: null })
     }
     publisher.take(byteCount)
-    if (recalledCount > 0) this.#count(recalledTopicId, -recalledCount)
     for (const [topicId, { topic, runs, count: firedCount }] of firings) {
       this.#count(topicId, -firedCount)
       if (topic === undefined) continue
@@ -224,14 +217,15 @@ export class Delays {
     }
   }
 
-  /** Appends a due message to its queue, where its topic is still there. False where it is to stay in the store. */
-  #append(entry: DelayedEntry, firings: Map<number, Firing>): boolean {
+  /** Appends a due message to its queue; drops it where its topic was deleted, keeps it in the store where it is damaged. */
+  #append(entry: DelayedEntry, firings: Map<number, Firing>): 'appended' | 'dropped' | 'kept' {
     const { topicId, value, deliverMs, messageStart } = entry
     const firing = firings.get(topicId) ?? this.#firing(topicId, firings)
     const { topic } = firing
     if (topic === undefined) {
-      if (this.#mayForget) firing.count++
-      return this.#mayForget
+      if (!this.#mayForget) return 'kept'
+      firing.count++
+      return 'dropped'
     }
     const scanner = this.#scanner
     let log = firing.log
@@ -243,7 +237,7 @@ export class Delays {
       log ??= routeOf(topic, scanner)
     } catch (cause) {
       this.#damaged(deliverMs, cause)
-      return false
+      return 'kept'
     }
     const offset = log.append({
       producerId: entry.producerId,
@@ -264,7 +258,7 @@ export class Delays {
     const last = this.#fired.at(-1)
     if (last?.deliverMs === deliverMs) last.count++
     else this.#fired.push({ deliverMs, count: 1 })
-    return true
+    return 'appended'
   }
 
   #firing(topicId: number, firings: Map<number, Firing>): Firing {
@@ -317,13 +311,13 @@ export class Delays {
       this.#checkUndue(deliverMs)
       const place = delayedPlace(deliverMs, id, topic.topicId)
       const found = this.#window.find(place)
-      if (found !== 'stored') return this.#recall(topic, id, found, answer)
+      if (found !== 'stored') return this.#recall(topic, place, found, answer)
       this.#window.lookUp(place, (outcome) => {
         answering.deciding(answer, () => {
           if (outcome instanceof Error) throw toPocketError(outcome)
           registry.checkPresent(topic)
           this.#checkUndue(deliverMs)
-          this.#recall(topic, id, outcome, answer)
+          this.#recall(topic, place, outcome, answer)
         })
       })
     })
@@ -334,36 +328,24 @@ export class Delays {
   }
 
   #recall(
-    topic: Topic, id: MessageIdParts, entry: DelayedEntry | undefined, answer: Answer<{ messageId: string }>,
+    topic: Topic, place: DelayedEntry, entry: DelayedEntry | undefined, answer: Answer<{ messageId: string }>,
   ): void {
     const { turn, counters } = this.#deps
-    if (entry === undefined || entry.isRecalled) return this.#answerMissing(topic, id, answer)
-    const { key, deliverMs, sequence, batchEnd } = entry
-    if (batchEnd === undefined || batchEnd.isOnly) {
-      turn.write(key, null)
-      this.#window.remove(entry)
-      if (batchEnd !== undefined) {
-        turn.write(delayedBatchKey(entry.producerId, entry.producerEpoch, batchEnd.lastSequence, entry.topicId), null)
-      }
-    } else {
-      // Its place stays until it would have been due, as others of the batch may wait, and the batch's key goes with it.
-      const value = encodeRecalled(sequence, batchEnd)
-      turn.write(key, value)
-      this.#window.add(new DelayedEntry(key, deliverMs, value, 0))
-      this.#count(recalledTopicId, 1)
-    }
+    if (entry === undefined) return this.#answerMissing(topic, place, answer)
+    turn.write(entry.key, null)
+    turn.write(entry.dueTimeKey, null)
+    this.#window.remove(entry)
     this.#count(topic.topicId, -1)
     counters.recalledMessages++
-    turn.after(() => answer({ messageId: formatMessageId(id) }))
+    turn.after(() => answer({ messageId: formatMessageId(entry.id) }))
   }
 
   /** It does not wait: it was never there or taken back, or where the wall clock went back it has fired already. */
-  #answerMissing(topic: Topic, id: MessageIdParts, answer: Answer<{ messageId: string }>): void {
+  #answerMissing(topic: Topic, { id, deliverMs }: DelayedEntry, answer: Answer<{ messageId: string }>): void {
     const { turn, queries } = this.#deps
-    const { producerEpoch, sequence } = id
     turn.after(() => {
-      queries.segments(topic, producerIdToBytes(id.producerId), producerEpoch, sequence, 1).then(
-        (segments) => answer(segments.length > 0 ? tooLate() : notFound(id)),
+      queries.hasTime(topic, id, deliverMs).then(
+        (hasFired) => answer(hasFired ? tooLate() : notFound(id)),
         (error: unknown) => answer(toPocketError(error)),
       )
     })
@@ -394,7 +376,7 @@ export class Delays {
     let byteCount = 0
     for await (const { key, value } of readAll(store, range, limits.readChunkBytes)) {
       const entry = entryOrUndefined(key, value)
-      if (entry === undefined || entry.isRecalled) continue
+      if (entry === undefined) continue
       if (topic !== undefined && entry.topicId !== topic.topicId) continue
       const name = registry.topicById(entry.topicId)?.name
       if (name === undefined) continue
@@ -408,6 +390,8 @@ export class Delays {
     return { messages, more: false }
   }
 }
+
+const noValue = new Uint8Array(0)
 
 /** What a listed message takes beside its bytes: handle, topic, the record's columns. */
 const listedBytes = 400

@@ -66,7 +66,7 @@ export function describeGroup(registry: Registry, group: string, config: GroupCo
         inFlight: queue.inFlightCount,
         waitingForRetry: queue.retryCount,
         held: queue.heldCount,
-        oldestStoredMs: queue.oldestStoredMs(),
+        oldestStoredMs: queue.oldestStoredMs(true),
         backlog: queue.backlog,
       })
     }

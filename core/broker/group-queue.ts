@@ -150,9 +150,12 @@ export class GroupQueue {
     return Math.min(this.#cursor, this.#leases.floor, this.#free.floor, this.#waiting.floor, this.#locks.floor)
   }
 
-  /** When the oldest message that is not consumed was stored; 0 where there is none, or it is not known yet. */
-  oldestStoredMs(): number {
-    return this.#oldest.storedMs(this.ackFloor)
+  /**
+   * When the oldest message that is not consumed was stored; 0 where there is none, or it is not known. With `asks` it is
+   * looked for, for the next time.
+   */
+  oldestStoredMs(asks = false): number {
+    return this.#oldest.storedMs(this.ackFloor, asks)
   }
 
   // ── taking ────────────────────────────────────────────────────────────────────────────────────────────────────

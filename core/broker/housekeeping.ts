@@ -1,5 +1,6 @@
-// What a broker does now and then, without being asked: retention, forgetting silent producers, clearing away deleted
-// topics; and, beside it, compaction. One thing at a time, in small commits, so that nobody waits behind it.
+// What a broker does now and then, without being asked: clearing away deleted topics; retention and forgetting silent
+// producers; compaction; looking for damage. Each of these goes from one topic to the next, in small commits, so that nobody
+// waits behind it.
 
 import { toPocketError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -13,6 +14,7 @@ import type { BroadcastPositions } from './broadcast-positions.ts'
 import type { Compaction } from './compaction.ts'
 import type { Registry } from './registry.ts'
 import type { Rewriting } from './rewriting.ts'
+import type { Scrub } from './scrub.ts'
 import type { BrokerCounters } from './stats.ts'
 import type { Timers } from './timers.ts'
 import type { Topic } from './topic.ts'
@@ -31,16 +33,18 @@ export interface HousekeepingDeps {
   readonly counters: BrokerCounters
   readonly rewriting: Rewriting
   readonly compaction: Compaction
+  readonly scrub: Scrub
   /** Readers of a topic whose head was trimmed are to look again. */
   readonly trimmed: (topic: Topic) => void
   readonly readFailed: (error: Error) => void
 }
 
+type Duty = 'clearing' | 'sweeping' | 'compacting' | 'scrubbing'
+
 export class Housekeeping {
   readonly #deps: HousekeepingDeps
   readonly #deletedTopicIds: number[]
-  #sweeping = false
-  #compacting = false
+  readonly #busyWith = new Set<Duty>()
   #stopped = false
 
   constructor(deletedTopicIds: readonly number[], deps: HousekeepingDeps) {
@@ -52,7 +56,7 @@ export class Housekeeping {
   /** A topic was deleted: its data goes from now on. */
   topicDeleted(topicId: number): void {
     this.#deletedTopicIds.push(topicId)
-    this.sweep()
+    this.#run('clearing', () => this.#clear())
   }
 
   stop(): void {
@@ -61,40 +65,37 @@ export class Housekeeping {
   }
 
   #schedule(): void {
-    const { timers, clock, limits } = this.#deps
+    const { timers, clock, limits, compaction, scrub } = this.#deps
     timers.at(clock.monotonic() + limits.retentionSweepMs, () => {
       this.#schedule()
-      this.sweep()
-      this.#compact()
+      this.#run('clearing', () => this.#clear())
+      this.#run('sweeping', () => this.#sweep())
+      this.#run('compacting', () => compaction.run())
+      this.#run('scrubbing', () => scrub.run())
     })
   }
 
-  /** Looks at everything once, unless it is at it already. */
-  sweep(): void {
-    if (this.#sweeping || this.#stopped) return
-    this.#sweeping = true
-    this.#ending(this.#sweepAll(), () => (this.#sweeping = false))
+  /** Does something from its beginning to its end, unless it is at it already. */
+  #run(name: Duty, work: () => Promise<void>): void {
+    if (this.#stopped || this.#busyWith.has(name)) return
+    this.#busyWith.add(name)
+    work().then(
+      () => this.#busyWith.delete(name),
+      (error: unknown) => {
+        this.#busyWith.delete(name)
+        if (!this.#stopped) this.#deps.readFailed(toPocketError(error))
+      },
+    )
   }
 
-  /** Beside the sweep, as it may take long. */
-  #compact(): void {
-    if (this.#compacting || this.#stopped) return
-    this.#compacting = true
-    this.#ending(this.#deps.compaction.run(), () => (this.#compacting = false))
-  }
-
-  #ending(work: Promise<void>, ended: () => void): void {
-    work.then(ended, (error: unknown) => {
-      ended()
-      if (!this.#stopped) this.#deps.readFailed(toPocketError(error))
-    })
-  }
-
-  async #sweepAll(): Promise<void> {
+  async #clear(): Promise<void> {
     for (let topicId = this.#deletedTopicIds[0]; topicId !== undefined; topicId = this.#deletedTopicIds[0]) {
       await this.#clearTopic(topicId)
       this.#deletedTopicIds.shift()
     }
+  }
+
+  async #sweep(): Promise<void> {
     this.#expirePositions()
     for (const topic of [...this.#deps.registry.topics.values()]) {
       topic.producers.expire()

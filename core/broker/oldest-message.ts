@@ -14,14 +14,17 @@ export class OldestMessage {
     this.#readFailed = readFailed
   }
 
-  /** Stored time of the first message at or after `offset`; 0 where there is none. Else what was known before, or 0. */
-  storedMs(offset: number): number {
+  /**
+   * Stored time of the first message at or after `offset`; 0 where there is none. Where memory does not know it, what was
+   * known before, or 0, and with `asks` the store is asked.
+   */
+  storedMs(offset: number, asks: boolean): number {
     const log = this.#log
     const from = Math.max(offset, log.minOffset)
     if (from >= log.maxOffset) return 0
     const storedMs = log.recordInMemory(from)?.storedMs
     if (storedMs !== undefined) this.#known = { offset: from, storedMs }
-    else if (this.#known.offset !== from) this.#ask(from)
+    else if (asks && this.#known.offset !== from) this.#ask(from)
     return this.#known.storedMs
   }
 

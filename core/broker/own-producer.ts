@@ -11,6 +11,11 @@ export class OwnProducer {
     this.producerId = random.bytes(8)
   }
 
+  /** A number from 0 to 1 that differs with each opening. */
+  get share(): number {
+    return (this.producerId[0] as number) / 256
+  }
+
   /** The sequence of its next message. */
   next(): number {
     return this.#sequence++

@@ -219,9 +219,11 @@ export class Publisher {
     })
     // Also where all of it is delayed: its producer's state is stored with it.
     this.#dirtyTopics.add(topic)
+    if (batch.messageCount === 1) {
+      for (const { notBeforeMs } of checked.slices.values()) if (notBeforeMs > 0) delays.noteTime(topic, batch, notBeforeMs)
+    }
     if (checked.delayed.length === 0) return { segments, scheduled: noneScheduled }
-    delays.schedule(topic, batch, checked.delayed)
-    return { segments, scheduled: checked.delayed.map(({ deliverMs }) => deliverMs) }
+    return { segments, scheduled: delays.schedule(topic, batch, checked.delayed) }
   }
 
   // ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,15 +5,17 @@ import { bytesEqual, textToBytes } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
 import { hash32 } from '../hash.ts'
 import { fixedLimits, type Limits } from '../limits.ts'
-import { parseMessageId } from '../model/message.ts'
+import { type MessageIdParts, parseMessageId } from '../model/message.ts'
 import type { Position, StartPolicy } from '../model/position.ts'
 import type { Store } from '../ports/store.ts'
 import type { PublishSegment } from '../protocol/frames.ts'
 import { decodeMessage } from '../record/message-codec.ts'
-import { producerIdToBytes, RecordBatch, selectFromRecord } from '../record/record-batch.ts'
-import { readDelayedBatch, readDelayedById, recordOfDelayed } from '../storage/delayed.ts'
-import { delayedIndexRange, idIndexRange, KeyReader, keyIndexRange, recordRange } from '../storage/keys.ts'
-import { type BatchPlace, decodeBatchPlace } from '../storage/message-index.ts'
+import { producerIdToBytes, producerIdToText, RecordBatch, selectFromRecord } from '../record/record-batch.ts'
+import {
+  type DelayedEntry, delayedPlace, type DueTime, readDelayed, readDueTimes, recordOfDelayed,
+} from '../storage/delayed.ts'
+import { idIndexRange, KeyReader, keyIndexRange, lateIndexRange, recordRange } from '../storage/keys.ts'
+import { type BatchPlace, decodeBatchPlace, isLate } from '../storage/message-index.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
 import { readAll } from '../storage/reads.ts'
 import { isEpochBefore } from '../storage/recovery.ts'
@@ -54,22 +56,56 @@ export class Queries {
     const { producerId: producer, producerEpoch, sequence } = parseMessageId(messageId)
     const producerId = producerIdToBytes(producer)
     const candidates = [...topics]
-    // In this order, as what is not delayed any more is in its topic by then.
-    const waiting = await readDelayedById(this.#store, producerId, producerEpoch, sequence)
-    const found: FoundMessage[] = []
-    const placedIn = new Set<number>()
+    const foundIn = new Map<Topic, FoundMessage>()
+    for await (const due of readDueTimes(this.#store, producerId, producerEpoch, sequence, sequence)) {
+      const topic = candidates.find(({ topicId }) => topicId === due.topicId)
+      const found = topic && (await this.#findDue(topic, producerId, producerEpoch, due))
+      if (topic !== undefined && found !== undefined) foundIn.set(topic, found)
+    }
     for (const topic of await this.#topicsOf(candidates, producerId, producerEpoch, sequence)) {
+      if (foundIn.has(topic)) continue
       const place = (await this.#placed(topic, producerId, producerEpoch, sequence, sequence)).get(sequence)
-      if (place === undefined) continue
-      placedIn.add(topic.topicId)
-      found.push(foundMessage(topic, place))
+      if (place !== undefined) foundIn.set(topic, foundMessage(topic, place))
     }
-    for (const delayed of waiting) {
-      const topic = candidates.find(({ topicId }) => topicId === delayed.topicId)
-      if (topic === undefined || placedIn.has(topic.topicId)) continue
-      found.push({ topic: topic.name, queueId: 0, record: recordOfDelayed(delayed) })
+    return [...foundIn.values()]
+  }
+
+  /** A message with a time of delivery: where it waits, or else in its queue from that time on, unless it came late. */
+  async #findDue(
+    topic: Topic, producerId: Uint8Array, producerEpoch: number, due: DueTime,
+  ): Promise<FoundMessage | undefined> {
+    const waiting = await this.#waiting(topic, producerId, producerEpoch, due)
+    if (waiting !== undefined) return { topic: topic.name, queueId: 0, record: recordOfDelayed(waiting) }
+    const place = await this.#placedInTime(topic, producerId, producerEpoch, due)
+    return place && foundMessage(topic, place)
+  }
+
+  #waiting(topic: Topic, id: Uint8Array, producerEpoch: number, due: DueTime): Promise<DelayedEntry | undefined> {
+    const producerId = producerIdToText(id)
+    const { sequence, deliverMs } = due
+    return readDelayed(this.#store, delayedPlace(deliverMs, { producerId, producerEpoch, sequence }, topic.topicId))
+  }
+
+  /** The place of a message that came in time: among the first that were stored then. */
+  async #placedInTime(
+    topic: Topic, producerId: Uint8Array, producerEpoch: number, { sequence, deliverMs }: DueTime,
+  ): Promise<PlacedMessage | undefined> {
+    for (const log of topic.queues) {
+      const { topicId, queueId } = log
+      const range = recordRange(topicId, queueId, await this.offsetAt(log, deliverMs))
+      for await (const { value } of readAll(this.#store, range, 64 * 1024)) {
+        const record = openRecord(value)
+        if (record === undefined) continue
+        if (isLate(record, deliverMs)) break
+        for (let slice = 0; slice < record.sliceCount; slice++) {
+          const head = record.sliceAt(slice)
+          const isIt = head.batchCount === 1 && head.baseSequence === sequence && head.producerEpoch === producerEpoch &&
+            bytesEqual(head.producerId, producerId)
+          if (isIt) return { record, index: head.firstIndex, queueId }
+        }
+      }
     }
-    return found
+    return undefined
   }
 
   /** Those of `topics` in which a producer's batch with `sequence` may be. */
@@ -87,16 +123,32 @@ export class Queries {
     return [...topics].filter((topic) => topicIds.has(topic.topicId))
   }
 
-  /** Where in `topic` the message of an id is that was stored as a batch of its own, as the index has it. */
+  /** Where in `topic` the message of an id is that was stored as a batch of its own. */
   async offsetOfSingle(topic: Topic, messageId: string): Promise<number | undefined> {
-    const { producerId, producerEpoch, sequence } = parseMessageId(messageId)
-    for await (const place of this.#batches(producerIdToBytes(producerId), producerEpoch, sequence, sequence)) {
+    const { producerId: producer, producerEpoch, sequence } = parseMessageId(messageId)
+    const producerId = producerIdToBytes(producer)
+    for await (const place of this.#batches(producerId, producerEpoch, sequence, sequence)) {
       if (place.topicId === topic.topicId && place.lastSequence === sequence) return place.offset
+    }
+    for await (const due of readDueTimes(this.#store, producerId, producerEpoch, sequence, sequence)) {
+      const place = due.topicId === topic.topicId && (await this.#placedInTime(topic, producerId, producerEpoch, due))
+      if (place) return place.record.offsetAt(place.index)
     }
     return undefined
   }
 
-  /** Index entries of what a producer sent that has some of the sequences `[first, last]`: batches, then what was delayed. */
+  /** Whether there is, waiting or not, a message of an id in `topic` with that time of delivery. */
+  async hasTime(
+    { topicId }: Topic, { producerId, producerEpoch, sequence }: MessageIdParts, deliverMs: number,
+  ): Promise<boolean> {
+    const id = producerIdToBytes(producerId)
+    for await (const due of readDueTimes(this.#store, id, producerEpoch, sequence, sequence)) {
+      if (due.topicId === topicId && due.deliverMs === deliverMs) return true
+    }
+    return false
+  }
+
+  /** Index entries of what a producer sent that has some of the sequences `[first, last]`: batches, then what came late. */
   async *#batches(producerId: Uint8Array, producerEpoch: number, first: number, last: number): AsyncGenerator<BatchPlace> {
     const range = idIndexRange(producerId, producerEpoch, first)
     for await (const { key, value } of readAll(this.#store, range, 64 * 1024, batchesPerRead)) {
@@ -104,24 +156,25 @@ export class Queries {
       if (place.baseSequence > last) break
       yield place
     }
-    const delayedRange = delayedIndexRange(producerId, producerEpoch, first, last)
-    for await (const { key, value } of readAll(this.#store, delayedRange, 64 * 1024, batchesPerRead)) {
+    const lateRange = lateIndexRange(producerId, producerEpoch, first, last)
+    for await (const { key, value } of readAll(this.#store, lateRange, 64 * 1024, batchesPerRead)) {
       yield decodeBatchPlace(key, value)
     }
   }
 
   /**
-   * Where the messages of a batch went that was stored earlier; empty where not all are known any more. While one of its
-   * delayed messages waits, all of them are told as they were at first: without a place, and when they are due.
+   * Where the messages of a batch went that was stored earlier; empty where not all are known any more. Those that were
+   * delayed are told as they were at first, whether they have come or not: without a place, and when they are due.
    */
   async places(
     topic: Topic, producerId: Uint8Array, producerEpoch: number, baseSequence: number, count: number,
   ): Promise<{ segments: readonly PublishSegment[]; scheduled: readonly number[] }> {
-    const last = baseSequence + count - 1
-    const batch = await readDelayedBatch(this.#store, topic.topicId, producerId, producerEpoch, last)
-    const times = batch?.deliverMs.length === count ? batch.deliverMs : undefined
+    const times = Array.from({ length: count }, () => 0)
+    for await (const due of readDueTimes(this.#store, producerId, producerEpoch, baseSequence, baseSequence + count - 1)) {
+      if (due.topicId === topic.topicId) times[due.sequence - baseSequence] = due.deliverMs
+    }
     const segments = await this.segments(topic, producerId, producerEpoch, baseSequence, count, times)
-    return { segments, scheduled: segments.length === 0 ? [] : (times ?? []).filter((timeMs) => timeMs > 0) }
+    return { segments, scheduled: segments.length === 0 ? [] : times.filter((timeMs) => timeMs > 0) }
   }
 
   /**

@@ -21,7 +21,7 @@ import {
   type EndedAs, type HalfMessages, isApart, readParts, type RecoveredTransactions, removeParts, rewritePart, type TopicName,
   writePart,
 } from '../storage/half-messages.ts'
-import { delayedBatchRange, delayedIndexRange, idIndexRange } from '../storage/keys.ts'
+import { dueTimeRange, idIndexRange } from '../storage/keys.ts'
 import { readRange } from '../storage/reads.ts'
 import type { Answering } from './answering.ts'
 import type {
@@ -467,12 +467,7 @@ function damaged({ text }: Transaction): PocketError {
 
 /** Whether messages of a committed transaction are kept, in queues or until they are due. */
 async function hasMessagesOf(store: Store, transactionId: Uint8Array): Promise<boolean> {
-  // In the order in which a delayed message goes from one to the other.
-  const ranges = [
-    delayedBatchRange(transactionId, 0, 0),
-    delayedIndexRange(transactionId, 0, 0, transactionMessageCountMax),
-    idIndexRange(transactionId, 0, 0),
-  ]
+  const ranges = [dueTimeRange(transactionId, 0, 0, transactionMessageCountMax), idIndexRange(transactionId, 0, 0)]
   for (const range of ranges) if ((await readRange(store, { ...range, countMax: 1 })).length > 0) return true
   return false
 }

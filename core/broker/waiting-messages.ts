@@ -20,8 +20,6 @@ interface Delay {
   readonly visibleMs: number
   readonly delayMs: number
   wait: Wait | undefined
-  /** Of them, those that still wait for it. */
-  count: number
 }
 
 interface WaitingMessage {
@@ -77,14 +75,14 @@ export class WaitingMessages {
   /** They are due in `delayMs`, by one timer for all: thousands may be given back together. */
   retry(messages: readonly FreeMessage[], delayMs: number): void {
     const { clock, timers } = this.#deps
-    const delay: Delay = { visibleMs: clock.monotonic() + delayMs, delayMs, wait: undefined, count: messages.length }
+    const delay: Delay = { visibleMs: clock.monotonic() + delayMs, delayMs, wait: undefined }
     for (const message of messages) this.#messages.set(message.offset, { message, fate: 'again', delay, watch: undefined })
     delay.wait = timers.at(delay.visibleMs, () => this.#end(delay, messages))
   }
 
   #end(delay: Delay, messages: readonly FreeMessage[]): void {
-    const isAll = delay.count === messages.length
-    const due = isAll ? messages : messages.filter(({ offset }) => this.#messages.get(offset)?.delay === delay)
+    // Some may have been taken out meanwhile, and may wait for something else by now.
+    const due = messages.filter(({ offset }) => this.#messages.get(offset)?.delay === delay)
     for (const { offset } of due) this.#messages.delete(offset)
     this.#deps.due(due)
   }
@@ -158,10 +156,9 @@ export class WaitingMessages {
   take(offset: number): FreeMessage | undefined {
     const waiting = this.#messages.get(offset)
     if (waiting === undefined) return undefined
-    const { message, fate, delay, watch } = waiting
+    const { message, fate, watch } = waiting
     this.#messages.delete(offset)
     this.#deps.timers.cancel(watch)
-    if (delay !== undefined && --delay.count === 0) this.#deps.timers.cancel(delay.wait)
     if (fate === 'held') this.#heldCount--
     return message
   }

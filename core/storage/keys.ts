@@ -14,15 +14,16 @@
 //   9  topic id, key hash, stored time, queue, offset  key index; no value
 //   10 topic id                                     a deleted topic whose data is not all gone yet
 //   11 due time, producer id, epoch, sequence, topic id  a delayed message (delayed.ts), in the order they are due
-//   12 producer id, epoch, last sequence, topic id  due times of a batch, while one of its messages waits (delayed.ts)
+//   12 producer id, epoch, sequence, topic id, due time  a message with a time of delivery, by its id; no value; it goes
+//                                                   when the message goes (delayed.ts)
 //   13 transaction number, part, transaction id     a part of a transaction that is not ended (half-messages.ts); by
 //                                                   number first, as ids are random and would touch a page each
 //   14 transaction number, part                     the messages of that part, where they are large
 //   15 topic id, queue id, size and group name, size and consumer name
 //                                                   where a BROADCASTING consumer stands (catalog.ts)
 //   16 number                                       transactions that ended in one turn, in the order they did
-//   17 topic id                                     how many of its delayed messages wait; of topic 0: those taken back
-//   18 producer id, epoch, sequence, topic id, queue id  id index of a message that was delayed; as kind 8
+//   17 topic id                                     how many of its delayed messages wait
+//   18 producer id, epoch, sequence, topic id, queue id  id index of what came late; value as of kind 8
 
 import { textToBytes } from '../bytes.ts'
 
@@ -40,13 +41,13 @@ export const keyKinds = {
   keyIndex: 9,
   deletedTopic: 10,
   delayed: 11,
-  delayedBatch: 12,
+  dueTime: 12,
   transactionPart: 13,
   halfMessages: 14,
   broadcastPosition: 15,
   endedTransactions: 16,
   delayedCount: 17,
-  delayedIndex: 18,
+  lateIndex: 18,
 } as const
 
 type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
@@ -168,20 +169,21 @@ export function delayedKey(
     .u32(topicId).bytes
 }
 
-export function delayedBatchKey(
-  producerId: Uint8Array, producerEpoch: number, lastSequence: number, topicId: number,
+export function dueTimeKey(
+  producerId: Uint8Array, producerEpoch: number, sequence: number, topicId: number, deliverMs: number,
 ): Uint8Array {
-  return new KeyWriter(keyKinds.delayedBatch, 24).raw(producerId).u32(producerEpoch).u53(lastSequence).u32(topicId).bytes
+  return new KeyWriter(keyKinds.dueTime, 32).raw(producerId).u32(producerEpoch).u53(sequence).u32(topicId)
+    .u53(deliverMs).bytes
 }
 
 export function delayedCountKey(topicId: number): Uint8Array {
   return new KeyWriter(keyKinds.delayedCount, 4).u32(topicId).bytes
 }
 
-export function delayedIndexKey(
+export function lateIndexKey(
   producerId: Uint8Array, producerEpoch: number, sequence: number, topicId: number, queueId: number,
 ): Uint8Array {
-  return new KeyWriter(keyKinds.delayedIndex, 26).raw(producerId).u32(producerEpoch).u53(sequence).u32(topicId)
+  return new KeyWriter(keyKinds.lateIndex, 26).raw(producerId).u32(producerEpoch).u53(sequence).u32(topicId)
     .u16(queueId).bytes
 }
 
@@ -215,20 +217,20 @@ export function idIndexRange(
   return { from: idIndexKey(producerId, producerEpoch, sequence, 0, 0), to: afterPrefix(prefix) }
 }
 
-/** Batches of a producer's epoch with delayed messages that end at `sequence` or later. */
-export function delayedBatchRange(
-  producerId: Uint8Array, producerEpoch: number, sequence: number,
-): { from: Uint8Array; to: Uint8Array } {
-  const prefix = new KeyWriter(keyKinds.delayedBatch, 12).raw(producerId).u32(producerEpoch).bytes
-  return { from: delayedBatchKey(producerId, producerEpoch, sequence, 0), to: afterPrefix(prefix) }
-}
-
-/** Places of a producer's messages that were delayed, with sequences in `[first, last]`. */
-export function delayedIndexRange(
+/** Due times of a producer's messages with sequences in `[first, last]`. */
+export function dueTimeRange(
   producerId: Uint8Array, producerEpoch: number, first: number, last: number,
 ): { from: Uint8Array; to: Uint8Array } {
-  const end = delayedIndexKey(producerId, producerEpoch, last, 0xffff_ffff, 0xffff)
-  return { from: delayedIndexKey(producerId, producerEpoch, first, 0, 0), to: keyAfter(end) }
+  const end = dueTimeKey(producerId, producerEpoch, last, 0xffff_ffff, Number.MAX_SAFE_INTEGER)
+  return { from: dueTimeKey(producerId, producerEpoch, first, 0, 0), to: keyAfter(end) }
+}
+
+/** Places of a producer's messages that came late, with sequences in `[first, last]`. */
+export function lateIndexRange(
+  producerId: Uint8Array, producerEpoch: number, first: number, last: number,
+): { from: Uint8Array; to: Uint8Array } {
+  const end = lateIndexKey(producerId, producerEpoch, last, 0xffff_ffff, 0xffff)
+  return { from: lateIndexKey(producerId, producerEpoch, first, 0, 0), to: keyAfter(end) }
 }
 
 /** Messages of a topic with a key's hash, stored in `[fromMs, toMs)`. */

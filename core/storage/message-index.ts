@@ -7,7 +7,10 @@ import type { Limits } from '../limits.ts'
 import type { StoreWrite } from '../ports/store.ts'
 import { flagDeliver, MessageScanner } from '../record/message-codec.ts'
 import type { RecordBatch, SliceHead } from '../record/record-batch.ts'
-import { delayedIndexKey, idIndexKey, KeyReader, keyIndexKey } from './keys.ts'
+import { dueTimeKey, idIndexKey, KeyReader, keyIndexKey, lateIndexKey } from './keys.ts'
+
+/** How late a delayed message may come to be found by its time. */
+const lateMs = 250
 
 /** An id index entry: (part of) a producer's batch. */
 export interface BatchPlace {
@@ -42,11 +45,12 @@ export class MessageIndex {
   indexIds(topicId: number, queueId: number, record: RecordBatch, writes: StoreWrite[], remove = false): void {
     for (let index = 0; index < record.sliceCount; index++) {
       const slice = record.sliceAt(index)
-      const key = idKeyOf(topicId, queueId, record, slice)
       if (remove) {
-        writes.push({ key, value: null })
+        for (const key of idKeysOf(topicId, queueId, record, slice)) writes.push({ key, value: null })
         continue
       }
+      const key = idKeyOf(topicId, queueId, record, slice)
+      if (key === undefined) continue
       this.#writer.varint(slice.baseSequence)
       this.#writer.varint(record.offsetAt(slice.firstIndex))
       writes.push({ key, value: this.#writer.finish() })
@@ -89,28 +93,60 @@ export class MessageIndex {
       const end = at + 1 < record.sliceCount ? record.sliceAt(at + 1).firstIndex : record.messageCount
       const keptBefore = keptAt
       while (keptAt < kept.length && (kept[keptAt] as number) < end) keptAt++
-      if (keptAt === keptBefore) writes.push({ key: idKeyOf(topicId, queueId, record, slice), value: null })
+      if (keptAt > keptBefore) continue
+      for (const key of idKeysOf(topicId, queueId, record, slice)) writes.push({ key, value: null })
     }
   }
 }
 
-/**
- * The key of the id index entry of a slice. A message that was delayed is a slice of its own, which lies within the batch
- * it came in: among batches, which follow each other, it would be in the way, and in that of its own batch's end.
- */
-export function idKeyOf(topicId: number, queueId: number, record: RecordBatch, slice: SliceHead): Uint8Array {
-  const { producerId, producerEpoch, baseSequence, batchCount, firstIndex } = slice
-  return batchCount === 1 && isDelivery(record, firstIndex)
-    ? delayedIndexKey(producerId, producerEpoch, baseSequence, topicId, queueId)
-    : idIndexKey(producerId, producerEpoch, baseSequence + batchCount - 1, topicId, queueId)
+/** The keys that lead from the ids of a slice to it: they go when it goes. */
+export function idKeysOf(topicId: number, queueId: number, record: RecordBatch, slice: SliceHead): Uint8Array[] {
+  const key = idKeyOf(topicId, queueId, record, slice)
+  const keys = key === undefined ? [] : [key]
+  const deliverMs = dueTimeOf(record, slice)
+  if (deliverMs === 0) return keys
+  const { producerId, producerEpoch, baseSequence } = slice
+  return [...keys, dueTimeKey(producerId, producerEpoch, baseSequence, topicId, deliverMs)]
 }
 
-/** Whether a message has a time of delivery: read from its flags, behind its size. */
-function isDelivery(record: RecordBatch, index: number): boolean {
+/**
+ * The key of the id index entry of a slice; undefined where it needs none. A message that was delayed is a slice of its
+ * own, which lies within the batch it came in: among batches, which follow each other, it would be in the way. Most come
+ * in time, and are found by that (broker/queries.ts), as their ids are known with their times from when they were
+ * scheduled: to index each when it comes would double what that writes.
+ */
+function idKeyOf(topicId: number, queueId: number, record: RecordBatch, slice: SliceHead): Uint8Array | undefined {
+  const { producerId, producerEpoch, baseSequence, batchCount } = slice
+  const deliverMs = dueTimeOf(record, slice)
+  if (deliverMs === 0) return idIndexKey(producerId, producerEpoch, baseSequence + batchCount - 1, topicId, queueId)
+  return isLate(record, deliverMs) ? lateIndexKey(producerId, producerEpoch, baseSequence, topicId, queueId) : undefined
+}
+
+/** Whether a message that was due at `deliverMs` was stored so much later that it is not looked for by its time. */
+export function isLate(record: RecordBatch, deliverMs: number): boolean {
+  return record.storedMs - deliverMs > lateMs
+}
+
+/** The time of delivery of a message that is a batch of its own; 0 where it has none: read from its flags, behind its size. */
+function dueTimeOf(record: RecordBatch, { batchCount, firstIndex }: SliceHead): number {
+  if (batchCount !== 1) return 0
   const { bytes } = record
-  let at = record.messageStart(index)
+  const flagsAt = afterVarint(bytes, record.messageStart(firstIndex))
+  if (((bytes[flagsAt] as number) & flagDeliver) === 0) return 0
+  // Behind the sequence and the born time. By hand, as this is asked of every delayed message.
+  let at = afterVarint(bytes, afterVarint(bytes, flagsAt + 1))
+  let value = 0
+  for (let scale = 1; ; scale *= 0x80) {
+    const byte = bytes[at++] as number
+    value += (byte & 0x7f) * scale
+    if (!(byte >= 0x80)) return value
+  }
+}
+
+function afterVarint(bytes: Uint8Array, start: number): number {
+  let at = start
   while ((bytes[at] as number) >= 0x80) at++
-  return ((bytes[at + 1] as number) & flagDeliver) !== 0
+  return at + 1
 }
 
 const noValue = new Uint8Array(0)

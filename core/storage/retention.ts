@@ -5,7 +5,7 @@ import type { Store, StoreWrite } from '../ports/store.ts'
 import type { TopicConfig } from '../model/topic.ts'
 import { RecordBatch } from '../record/record-batch.ts'
 import { deletedTopicKey, KeyReader, keyKinds, recordRange, topicRange } from './keys.ts'
-import { idKeyOf, type MessageIndex } from './message-index.ts'
+import { idKeysOf, type MessageIndex } from './message-index.ts'
 import { lastOffsetOf, type QueueLog } from './queue-log.ts'
 import { readChunks, readRange } from './reads.ts'
 
@@ -117,7 +117,7 @@ function removeIds(key: Uint8Array, value: Uint8Array, writes: StoreWrite[]): vo
   // The index entries of a damaged record stay and lead nowhere, which a query sees.
   if (record === undefined) return
   for (let index = 0; index < record.sliceCount; index++) {
-    writes.push({ key: idKeyOf(topicId, queueId, record, record.sliceAt(index)), value: null })
+    for (const idKey of idKeysOf(topicId, queueId, record, record.sliceAt(index))) writes.push({ key: idKey, value: null })
   }
 }
 

@@ -33,6 +33,10 @@ export type HistoryEvent =
   | { readonly kind: 'acknowledged'; readonly message: MessageName; readonly found?: Found | undefined }
   /** The send was answered: the message is to come no earlier than at `dueMs`, by the relay's wall clock. */
   | { readonly kind: 'scheduled'; readonly message: MessageName; readonly dueMs: number }
+  /** The application asked for a scheduled message back: whether it still comes is unclear until that is answered. */
+  | { readonly kind: 'recalling'; readonly message: MessageName }
+  /** It was too late for that: the message comes, or came. */
+  | { readonly kind: 'recall-missed'; readonly message: MessageName }
   /** A scheduled message was taken back, and the relay agreed: nobody may ever see it. */
   | { readonly kind: 'recalled'; readonly message: MessageName }
   /** The application decided a transaction's end: whether it is the end is unclear until that is answered. */

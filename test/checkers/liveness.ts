@@ -27,11 +27,13 @@ export interface Rest {
     readonly offset: number
     readonly maxOffset: number
   }[]
+  /** What else is not done, in words: messages that are not due, transactions that are not ended. */
+  readonly pending?: readonly string[]
 }
 
 /** What has not come to rest. */
-export function findStuck({ relayIsUp, clients, groups, readers }: Rest): Violation[] {
-  const left: string[] = []
+export function findStuck({ relayIsUp, clients, groups, readers, pending = [] }: Rest): Violation[] {
+  const left: string[] = [...pending]
   if (!relayIsUp) left.push('the relay is not up')
   for (const { name, isDead, link, unansweredCount, heldCount } of clients) {
     if (isDead) left.push(`${name} is not back`)

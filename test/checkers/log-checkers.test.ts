@@ -224,6 +224,7 @@ describe('liveness', () => {
     ['a group that is behind', { groups: [{ ...group, backlog: 1 }] }],
     ['a message in flight', { groups: [{ ...group, inFlight: 1 }] }],
     ['a reader that is behind', { readers: [{ ...reader, offset: 4 }] }],
+    ['a message that is not due', { pending: ['a message is not due'] }],
   ])('finds %s', (_, stuck) => {
     expect(findStuck({ ...rest, ...stuck })).toHaveLength(1)
   })

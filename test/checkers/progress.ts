@@ -1,5 +1,5 @@
 // Progress: what a relay says a group has consumed, all below the ack floor, was consumed: acked by a member, dead after
-// its attempts, kept away by the filter, or gone from the disk. And it never falls behind what is consumed for certain.
+// its attempts, kept away by the filter, or gone from the disk. And where all is consumed for certain it is at the end.
 
 import type { Violation } from './history.ts'
 import type { LeaseBook } from './lease-book.ts'
@@ -75,7 +75,12 @@ export class ProgressWatch {
       if (!isDone) report(`its ack floor is ${ackFloor}, and nobody consumed ${offset}`)
     }
     while (book.isConsumed(group, topic, queueId, pointers.certain)) pointers.certain++
-    if (ackFloor < pointers.certain) report(`its ack floor is ${ackFloor}, and all below ${pointers.certain} is consumed`)
+    // Where messages wait behind others of their message group, the floor may be one that is known for certain to be low
+    // enough; where all is consumed there is none.
+    const isAllConsumed = pointers.certain >= nextOffset
+    if (ackFloor < pointers.certain && isAllConsumed) {
+      report(`its ack floor is ${ackFloor}, and all below ${pointers.certain} is consumed`)
+    }
   }
 }
 

@@ -30,20 +30,21 @@ export type RelayEvent =
   /** Its machine's wall clock was moved. */
   | { readonly kind: 'wall-jumped'; readonly atMs: number; readonly byMs: number }
   // ── producers ──
+  /** A batch came. `order` names it; an answer may never come, and answers come in any order. */
   | {
-      readonly kind: 'published'
+      readonly kind: 'publishing'
       readonly atMs: number
-      /** Batches in the order in which they were asked for: duplicates are answered later than others. */
       readonly order: number
       readonly topic: string
       readonly producerId: string
       readonly producerEpoch: number
       readonly baseSequence: number
       readonly count: number
-      readonly isDuplicate: boolean
-      /** Runs of places, in message order; empty for a duplicate whose places are not known any more. */
-      readonly segments: readonly { readonly queueId: number; readonly offset: number; readonly count: number }[]
     }
+  /** It was taken, or had been before. */
+  | { readonly kind: 'published'; readonly atMs: number; readonly order: number; readonly isDuplicate: boolean }
+  /** It was not taken and never will be. */
+  | { readonly kind: 'publish-refused'; readonly atMs: number; readonly order: number }
   /** A queue's log was seen under another epoch than before, or for the first time. */
   | { readonly kind: 'epoch'; readonly atMs: number; readonly topic: string; readonly queueId: number; readonly epoch: number }
   // ── members of groups, and readers ──

@@ -33,13 +33,15 @@ export class DoorTap {
         const order = this.#order++
         const { topic, producerEpoch, baseSequence, messageCount: count } = request
         const producerId = producerIdToText(request.producerId)
+        noted({ kind: 'publishing', atMs: nowMs(), order, topic, producerId, producerEpoch, baseSequence, count })
         door.publish(request, (outcome) => {
-          if (!(outcome instanceof Error)) {
+          if (outcome instanceof Error) {
+            noted({ kind: 'publish-refused', atMs: nowMs(), order })
+          } else {
             const { duplicate: isDuplicate, segments } = outcome
-            const batch = { topic, producerId, producerEpoch, baseSequence, count, isDuplicate, segments }
-            noted({ kind: 'published', atMs: nowMs(), order, ...batch })
-            // A duplicate's places are told with the epoch that the log had then.
-            if (!isDuplicate) for (const { queueId, epoch } of segments) this.#see(topic, queueId, epoch)
+            noted({ kind: 'published', atMs: nowMs(), order, isDuplicate })
+            // A duplicate's places are told with the epoch that the log had then; a delayed message has no place yet.
+            for (const { queueId, epoch } of isDuplicate ? [] : segments) if (epoch !== 0) this.#see(topic, queueId, epoch)
           }
           answer(outcome)
         }, ...more)

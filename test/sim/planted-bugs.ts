@@ -3,6 +3,7 @@
 
 import type { PlantedBug } from './planted-bug.ts'
 import { plantedDoors } from './planted-doors.ts'
+import { plantedLater } from './planted-later.ts'
 import { plantedStores } from './planted-stores.ts'
 
 const plantedTransports = {
@@ -20,7 +21,7 @@ const plantedTransports = {
   },
 } satisfies Record<string, PlantedBug>
 
-const bugs = { ...plantedStores, ...plantedDoors, ...plantedTransports }
+const bugs = { ...plantedStores, ...plantedDoors, ...plantedLater, ...plantedTransports }
 
 export type PlantedBugName = keyof typeof bugs
 

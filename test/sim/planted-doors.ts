@@ -140,6 +140,7 @@ export const plantedDoors = {
     plant: () => ({
       wrapDoor: (door) => overriding<BrokerDoor>(door, {
         subscribe: (request, sink, answer) => {
+          if (request.filterKind !== 'TAG') return door.subscribe(request, sink, answer)
           const { tags } = parseTagFilter(request.filter)
           const filtering = tags === undefined ? sink : overriding<MemberSink>(sink, {
             deliver: (delivery) => {

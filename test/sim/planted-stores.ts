@@ -28,6 +28,16 @@ export const plantedStores = {
     text: 'the sequences of producers are lost at a restart',
     plant: () => ({ wrapStore: (store) => reading(store, (entry) => (entry.key[0] === keyKinds.producer ? undefined : entry)) }),
   },
+  'delayed-forgotten': {
+    text: 'messages that are not due are lost at a restart',
+    plant: () => ({ wrapStore: (store) => reading(store, (entry) => (entry.key[0] === keyKinds.delayed ? undefined : entry)) }),
+  },
+  'transactions-forgotten': {
+    text: 'half messages are lost at a restart',
+    plant: () => ({
+      wrapStore: (store) => reading(store, (entry) => (entry.key[0] === keyKinds.transactionPart ? undefined : entry)),
+    }),
+  },
   'receipts-reused': {
     text: 'lease ids begin again when the relay restarts',
     plant: () => ({ wrapStore: (store) => reading(store, (entry) => (entry.key[0] === keyKinds.store ? undefined : entry)) }),

@@ -3,9 +3,13 @@
 
 import type { Client, Message } from '../../core/client/api.ts'
 import type { Found, HistoryEvent } from '../checkers/history.ts'
+import type { FollowerDisk } from './follower-disk.ts'
 import { faultOf, nameIn, type SentMessage } from './sim-message.ts'
 import type { SimProcess } from './sim-process.ts'
 import type { SimRandom } from './sim-random.ts'
+
+/** What was decided, by transaction. */
+export type Ledger = Map<string, 'commit' | 'rollback'>
 
 /** What the world keeps for all applications. */
 export interface SharedState {
@@ -14,6 +18,12 @@ export interface SharedState {
   readonly noted: (event: HistoryEvent) => void
   /** Something that must not happen, with words for people. */
   readonly bug: (text: string) => void
+  /** What applications decided about their transactions. */
+  readonly ledger: Ledger
+  /** The disks of followers, by the name of their role. */
+  readonly disks: Map<string, FollowerDisk>
+  /** The wall clock of the relay's machine. */
+  readonly relayWallMs: () => number
   /** Whether producers go on. */
   readonly isSending: () => boolean
 }

@@ -27,7 +27,10 @@ export async function readLog(client: Client, plan: WorldPlan, { sent, noted }: 
     await readTopic(client, topic, (message) => {
       const name = check(message)
       const found = foundAt(message)
-      const read: HistoryEvent = { kind: 'delivered', message: name, group: inspector, member: inspector, attempt: 0, found }
+      const { storedMs } = message
+      const read: HistoryEvent = {
+        kind: 'delivered', message: name, group: inspector, member: inspector, attempt: 0, found, storedMs,
+      }
       noted(read)
       messages.push({ message: name, ...found })
     })

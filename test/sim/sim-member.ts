@@ -41,7 +41,8 @@ export class SimMember {
 
   #join(): void {
     const { client, random } = this.#app
-    const { topic: topicName, group, how, filter } = this.role
+    const { topic: topicName, group, how, filter: tags, isSql } = this.role
+    const filter = isSql ? { sql: "TAGS = 'a' OR TAGS IN ('b')" } : tags
     const topic = client.topic(topicName, { codec: text })
     const lease = random.pick(['4s', '8s', '15s'] as const)
     if (how === 'ask') {
@@ -138,6 +139,7 @@ export class SimMember {
       member: this.name,
       attempt: message.attempt,
       found: foundAt(message),
+      storedMs: message.storedMs,
     }
     this.#app.note(delivered)
     this.#held.add(delivered)

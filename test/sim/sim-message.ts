@@ -27,6 +27,16 @@ export function nameIn(body: string): string {
   return end < 0 ? body : body.slice(0, end)
 }
 
+/** Added to the number of a message that comes when it is due, not in the order it was sent. */
+export const delayedNumber = 1_000_000
+/** The same of one that comes when its transaction is committed. */
+export const transactionNumber = 2_000_000
+
+/** Whose order in a queue it keeps: its producer's, or nobody's but its own. */
+export function sequenceOf(name: string): string {
+  return Number(name.split(':')[2]) < delayedNumber ? producerOf(name) : name
+}
+
 /** Who sent it. */
 export function producerOf(name: string): string {
   return name.split(':')[1] ?? ''

@@ -201,6 +201,8 @@ export class SimEnd implements Connection {
   #isPaused = false
   #isTold = false
   #inbox: Item[] = []
+  /** Sent to here, in order, and not arrived. */
+  readonly #underWay: Item[] = []
   /** Sent to here, and not heard. */
   #unheardBytes = 0
   #wasAboveMark = false
@@ -268,12 +270,15 @@ export class SimEnd implements Connection {
     // Behind what was sent before; but whatever comes behind a message that is held up overtakes it.
     this.dueMs = Math.max(earliestMs, this.dueMs)
     if (item.kind === 'message' && this.bytesPerMs < Infinity) this.dueMs += item.bytes.length / this.bytesPerMs
-    const dueMs = mishap === 'swap' ? this.dueMs + overtakenMs : this.dueMs
-    clock.setTimer(dueMs - clock.monotonic(), () => {
+    const isOvertaken = mishap === 'swap'
+    if (!isOvertaken) this.#underWay.push(item)
+    clock.setTimer(this.dueMs + (isOvertaken ? overtakenMs : 0) - clock.monotonic(), () => {
+      // Not always this one: what is due at the same time may differ by a rounding, and order is a connection's promise.
+      const arrived = isOvertaken ? item : (this.#underWay.shift() as Item)
       if (this.isDeaf || this.isClosed) return
       this.process?.run(() => {
-        this.#inbox.push(item)
-        if (mishap === 'repeat') this.#inbox.push(item)
+        this.#inbox.push(arrived)
+        if (mishap === 'repeat') this.#inbox.push(arrived)
         this.hear()
       })
     })

@@ -72,7 +72,9 @@ export class SimReader {
   #read(message: Message<string>): void {
     const name = this.#app.check(message, this.name)
     const found = foundAt(message)
-    this.#app.note({ kind: 'delivered', message: name, group: readerGroupOf(this.role), member: this.name, attempt: 0, found })
+    const { storedMs } = message
+    const group = readerGroupOf(this.role)
+    this.#app.note({ kind: 'delivered', message: name, group, member: this.name, attempt: 0, found, storedMs })
   }
 }
 

@@ -57,8 +57,9 @@ export class SimRelay {
   #sessions = new Set<ServerSession>()
   #bootCount = 0
   #isEnding = false
+  #furthestWallOffsetMs = 0
   #setBack = { byMs: 0, untilMs: 0 }
-  readonly counts = { boots: 0, crashes: 0, stops: 0, failures: 0 }
+  readonly counts = { boots: 0, crashes: 0, stops: 0, failures: 0, unresolved: 0 }
 
   constructor(options: SimRelayOptions) {
     const { clock, random } = options
@@ -92,10 +93,21 @@ export class SimRelay {
     return this.#door
   }
 
+  get wallMs(): number {
+    return this.#process.now()
+  }
+
+  /** Sets the wall clock to the latest that it ever showed, so that nothing waits for a time it has seen. */
+  catchUpWall(): void {
+    const byMs = this.#furthestWallOffsetMs - this.#process.wallOffsetMs
+    if (byMs > 0) this.jumpWall(byMs)
+  }
+
   /** Moves the wall clock of its machine. */
   jumpWall(byMs: number): void {
     const atMs = this.#options.clock.monotonic()
     this.#process.jumpWall(byMs)
+    this.#furthestWallOffsetMs = Math.max(this.#furthestWallOffsetMs, this.#process.wallOffsetMs)
     if (byMs < 0) this.#setBack = { byMs, untilMs: atMs + setBackMs }
     this.#note({ kind: 'wall-jumped', atMs, byMs })
   }
@@ -235,6 +247,7 @@ export class SimRelay {
         const text = `${event} ${JSON.stringify(fields)}`
         trace.add(clock.monotonic(), process.name, text)
         if (event === 'damage-found') this.#damageFound(fields)
+        else if (event === 'transaction-unresolved') this.counts.unresolved++
         else if (event !== 'store-failed') bug(`the relay logged: ${text}`)
       },
       info: () => {},

@@ -10,7 +10,7 @@ import type { GroupRole, WorldPlan } from './world-plan.ts'
 
 const role: GroupRole = {
   group: 'till', topic: 'plain', how: 'iterate', filter: '*', attemptCountMax: 3, retryScheduleMs: [200],
-  isFussy: false, isMoved: false,
+  isFussy: false, isMoved: false, isSql: false,
 }
 const plan: WorldPlan = {
   topics: [{ topic: 'plain', queueCount: 1, messageType: 'NORMAL', retentionMs: 0, retentionBytes: 0 }],
@@ -22,6 +22,8 @@ const plan: WorldPlan = {
   workMs: 0,
   hasOperator: false,
   hasZombie: false,
+  hasDelays: false,
+  hasTransactions: false,
 }
 const message = 'plain:anna.0:0:a'
 const found: Found = { topic: 'plain', queueId: 0, offset: 7, messageId: 'c0ffee0000000000-0-0' }
@@ -87,6 +89,21 @@ test.each<[string, Partial<Evidence>]>([
     }],
   }],
   ['that was not as it was sent', { history: [...history, { kind: 'garbled', reader: 'till', message, text: 'its tag is x' }] }],
+  ['that came before it was due', {
+    history: [
+      { kind: 'scheduled', message, dueMs: 500 },
+      ...history.map((event) => (event.kind === 'delivered' ? { ...event, storedMs: 499 } : event)),
+    ],
+  }],
+  ['that was recalled and came', {
+    history: [...history, { kind: 'recalling', message }, { kind: 'recalled', message }],
+  }],
+  ['that came though its recall missed it, and was never consumed', {
+    history: [...history.slice(0, 2), { kind: 'recalling', message }, { kind: 'recall-missed', message }],
+  }],
+  ['of a transaction that nobody committed', {
+    history: [{ kind: 'sent', message, topic: 'plain', transaction: 'order' }, ...history.slice(1)],
+  }],
   ['of which a false gap was told', {
     history: [...history, {
       kind: 'gap', reader: 'till/anna', topic: 'plain', queueId: 0,
@@ -106,6 +123,22 @@ test('excuses a delivery under a lost lease only where clients were late', () =>
   ]
   expect(checkersOf({ history: late })).not.toEqual([])
   expect(checkersOf({ history: late, wereLate: true })).toEqual([])
+})
+
+test('excuses that a message does not come of which nobody knows whether its recall was done', () => {
+  const unclear: readonly HistoryEvent[] = [...history.slice(0, 2), { kind: 'recalling', message }]
+  expect(checkersOf({ history: unclear, relayHistory: joined, log: withStored() })).toEqual([])
+})
+
+test('takes the messages of a committed transaction as those of others, and asks for all of them', () => {
+  const committed: readonly HistoryEvent[] = [
+    { kind: 'sent', message, topic: 'plain', transaction: 'order' },
+    { kind: 'ending', transaction: 'order', outcome: 'commit' },
+    { kind: 'ended', transaction: 'order', outcome: 'commit' },
+    ...history.slice(1),
+  ]
+  expect(checkersOf({ history: committed })).toEqual([])
+  expect(checkersOf({ history: committed, log: withStored() })).toContain('transactions')
 })
 
 test('excuses the loss of what a damaged record held, and asks that somebody says so', () => {

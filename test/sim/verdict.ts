@@ -24,7 +24,9 @@ import { GoneOffsets, progressGroupOf, relayEventsOf, type RelayHistory } from '
 import { findResurrections } from '../checkers/resurrection.ts'
 import { findEarlyDeletions } from '../checkers/retention.ts'
 import { findLogFaults } from '../checkers/stored-log.ts'
-import { producerOf, tagOf } from './sim-message.ts'
+import { findEarlyMessages, findRecalledMessages } from '../checkers/timers.ts'
+import { findTransactionFaults } from '../checkers/transactions.ts'
+import { sequenceOf, tagOf } from './sim-message.ts'
 import { readerGroupOf, readerName } from './sim-reader.ts'
 import type { GroupRole, WorldPlan } from './world-plan.ts'
 
@@ -77,6 +79,8 @@ class Judge {
   readonly #messageByPlace = new Map<string, MessageName>()
   /** Names of messages that the disk lost. */
   readonly #goneMessages: Set<MessageName>
+  /** Names of messages that were recalled, or may have been. */
+  readonly #takenBack: Set<MessageName>
   /** What members of each group saw, and each reader; events that concern everybody are in all of them. */
   readonly #views: ReadonlyMap<string, readonly HistoryEvent[]>
   readonly #findings: Finding[] = []
@@ -85,6 +89,8 @@ class Judge {
     this.#evidence = evidence
     const { history, relayHistory, log } = evidence
     this.#gone = GoneOffsets.of(relayHistory)
+    this.#takenBack = new Set(eventsOf(history, 'recalling').map(({ message }) => message))
+    for (const { message } of eventsOf(history, 'recall-missed')) this.#takenBack.delete(message)
     const lost = relayHistory.flatMap((event) => (event.kind === 'trimmed' || event.kind === 'flipped' ? event.messages : []))
     this.#goneMessages = new Set(lost)
     for (const event of history) {
@@ -151,7 +157,7 @@ class Judge {
     const dead = new Set(log?.deadLetters.get(group)?.map(({ message }) => message))
     const isExpected: IsMeant = (sent) => {
       return isMeant(sent) && !dead.has(sent.message) && !this.#goneMessages.has(sent.message) &&
-        !wasSkipped(sent.message)
+        !this.#takenBack.has(sent.message) && !wasSkipped(sent.message)
     }
     this.#find(`no loss (${group})`, findLost(role.how === 'run' ? withAcksTaken(own) : own, group, isExpected))
     this.#find(`no phantoms (${group})`, findPhantoms(own, group, isMeant))
@@ -192,7 +198,7 @@ class Judge {
         const reader = readerName(name, role)
         const group = readerGroupOf(role)
         const isRead: IsMeant = ({ topic, message }) => {
-          if (topic !== role.topic || this.#goneMessages.has(message)) return false
+          if (topic !== role.topic || this.#goneMessages.has(message) || this.#takenBack.has(message)) return false
           return role.how === 'broadcast' || this.#foundByMessage.get(message)?.queueId === role.queueId
         }
         const own = this.#views.get(reader) ?? []
@@ -280,11 +286,15 @@ class Judge {
 
   #judgeLog(): void {
     const { history, relayHistory, log } = this.#evidence
+    this.#find('timers', findEarlyMessages(history))
+    const inLog = [...log?.messages ?? [], ...[...this.#goneMessages].map((message) => ({ message }))]
+    if (log !== undefined) this.#find('transactions', findTransactionFaults(history, inLog))
+    this.#find('recalls', findRecalledMessages(history, log?.messages ?? []))
     this.#find('offset agreement', findDisagreements(history, log?.messages ?? []))
     if (log === undefined) return
     this.#find('the log', findLogFaults(history, log.messages, {
-      producerOf: (message) => producerOf(String(message)),
-      isGone: (message) => this.#goneMessages.has(message),
+      producerOf: (message) => sequenceOf(String(message)),
+      isGone: (message) => this.#goneMessages.has(message) || this.#takenBack.has(message),
     }))
     this.#find('no silent gap (inspector)', findSilentGaps(history, inspector, this.#gone))
     this.#find('damage is reported', findUnreported(relayHistory))

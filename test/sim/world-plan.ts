@@ -22,6 +22,8 @@ export interface GroupRole {
   readonly topic: TopicName
   readonly how: 'iterate' | 'run' | 'ask'
   readonly filter: '*' | 'a || b'
+  /** Says its filter as an expression, which the relay decides by other code. */
+  readonly isSql: boolean
   readonly attemptCountMax: number
   readonly retryScheduleMs: readonly number[]
   /** Its handlers fail at some messages however often they come. */
@@ -44,6 +46,12 @@ export interface Role {
   readonly sends: readonly TopicName[]
   readonly groups: readonly GroupRole[]
   readonly readers: readonly ReaderRole[]
+  /** Whether it sends some messages to be delivered later, and takes some of those back. */
+  readonly delays: boolean
+  /** Topics it sends to in transactions. */
+  readonly transacts: readonly TopicName[]
+  /** Topics it keeps a copy of. */
+  readonly follows: readonly TopicName[]
 }
 
 export interface WorldPlan {
@@ -59,10 +67,14 @@ export interface WorldPlan {
   readonly hasOperator: boolean
   /** Whether there is a producer that goes on after another has taken its place. */
   readonly hasZombie: boolean
+  /** Whether messages are sent to be delivered later. */
+  readonly hasDelays: boolean
+  readonly hasTransactions: boolean
 }
 
 const usual = {
-  how: 'iterate', filter: '*', attemptCountMax: 1_000, retryScheduleMs: [200, 1_000], isFussy: false, isMoved: false,
+  how: 'iterate', filter: '*', isSql: false, attemptCountMax: 1_000, retryScheduleMs: [200, 1_000], isFussy: false,
+  isMoved: false,
 } as const
 const fewAttempts = { attemptCountMax: 3, retryScheduleMs: [100, 300], isFussy: true } as const
 
@@ -82,25 +94,39 @@ const groupCountMin = 2
 
 /** The plan of a seed. */
 export function drawPlan(random: SimRandom): WorldPlan {
+  const more = random.fork('more')
+  const isSql = more.chance(0.5)
   const chosen = groupRoles.filter(() => random.chance(groupChance))
   while (chosen.length < groupCountMin) {
-    const more = random.pick(groupRoles)
-    if (!chosen.includes(more)) chosen.push(more)
+    const another = random.pick(groupRoles)
+    if (!chosen.includes(another)) chosen.push(another)
   }
   const topics = drawTopics(random)
   const readers = drawReaders(random, topics)
   const used = new Set([...chosen, ...readers].map(({ topic }) => topic))
   const usedTopics = topics.filter(({ topic }) => used.has(topic))
+  const groups = chosen.map((role) => ({ ...role, isSql: isSql && role.filter !== '*' }))
+  const hasDelays = more.chance(0.5)
+  const hasTransactions = more.chance(0.5)
+  const hasFollower = more.chance(0.4)
+  const names = usedTopics.map(({ topic }) => topic)
   return {
     topics: usedTopics,
-    groups: chosen,
-    roles: drawRoles(random, usedTopics, chosen, readers),
-    limits: drawLimits(random),
+    groups,
+    roles: drawRoles(random, usedTopics, groups, readers).map((role, index) => ({
+      ...role,
+      delays: hasDelays,
+      transacts: hasTransactions && (index === 0 || more.chance(0.4)) ? names : [],
+      follows: hasFollower && index === 1 ? names : [],
+    })),
+    limits: { ...drawLimits(random), transactionCheckCountMax: more.pick([5, 15]) },
     latencyMs: [0.1, random.pick([2, 40])],
     commitLatencyMs: [0.2, random.pick([2, 20])],
     workMs: random.between(2_000, 5_500),
     hasOperator: chosen.some(({ isMoved }) => isMoved) || random.chance(0.3),
     hasZombie: random.chance(0.3) && used.has('plain'),
+    hasDelays,
+    hasTransactions,
   }
 }
 
@@ -131,7 +157,7 @@ function drawReaders(random: SimRandom, topics: readonly TopicPlan[]): ReaderRol
 /** The first client does everything; others do some of it. */
 function drawRoles(
   random: SimRandom, topics: readonly TopicPlan[], groups: readonly GroupRole[], readers: readonly ReaderRole[],
-): Role[] {
+): Omit<Role, 'delays' | 'transacts' | 'follows'>[] {
   return Array.from({ length: 2 + random.below(3) }, (_, index) => {
     const isFirst = index === 0
     return {
@@ -159,6 +185,8 @@ function drawLimits(random: SimRandom): Limits {
     publishBytesInFlightMax: random.pick([64 * 1024, 1024 * 1024]),
     storeReserveBytes: 4 * 1024,
     retentionSweepMs: 700,
+    transactionCheckFirstMs: 300,
+    transactionCheckMs: 500,
     frameBytesMax: 2 * 1024 * 1024,
   }
 }

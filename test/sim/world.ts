@@ -10,11 +10,13 @@
 import { createClient } from '../../core/client/client.ts'
 import type { Client } from '../../core/client/api.ts'
 import type { PocketError } from '../../core/errors.ts'
-import type { GroupDescription, TopicDescription } from '../../core/protocol/frames.ts'
+import type { GroupDescription, TopicDescription, TransactionSummary } from '../../core/protocol/frames.ts'
+import { findCopyFaults, findHastyProgress } from '../checkers/copies.ts'
 import { eventsOf, type HistoryEvent } from '../checkers/history.ts'
 import { findStuck, type Rest } from '../checkers/liveness.ts'
 import { type RelayEvent, relayEventsOf } from '../checkers/relay-history.ts'
 import { findVacuity } from '../checkers/vacuity.ts'
+import { stateOf } from './follower-disk.ts'
 import { type FaultKind, Nemesis } from './nemesis.ts'
 import type { PlantedBug } from './planted-bug.ts'
 import { type PlantedBugName, plantedBugs } from './planted-bugs.ts'
@@ -57,6 +59,8 @@ export interface Outcome {
 
 /** After healing, all has to be done within so long: a lost lease, its grace, a few retries. */
 const drainMsMax = 120_000
+/** A copy that has not caught up within so long never will. */
+const copyMsMax = 20_000
 const stepCountMax = 2_000_000
 /** So much is waited for where nothing could be done for all the faults, so that there is something to judge. */
 const acknowledgedCountMin = 10
@@ -108,6 +112,9 @@ class World {
       sent: this.#sent,
       noted: (event) => this.#note(event),
       bug,
+      ledger: new Map(),
+      disks: new Map(),
+      relayWallMs: () => this.#relay.wallMs,
       isSending: () => this.#isSending,
     }
     this.#network = new SimNetwork({
@@ -146,6 +153,7 @@ class World {
       await this.#pass(this.#plan.workMs)
       this.#isHealed = true
       nemesis.heal()
+      if (this.#plan.hasDelays || this.#plan.hasTransactions) this.#relay.catchUpWall()
       for (let longer = 0; this.#hasDoneLittle && longer < 60; longer++) await this.#pass(500)
       this.#isSending = false
       findings = await this.#judge(nemesis)
@@ -185,6 +193,7 @@ class World {
       wereLate: nemesis.landed.has('client-freeze') || nemesis.landed.has('slow-path'),
       log,
     })
+    const copyFindings = isDrained ? await this.#judgeCopies() : []
     const vacuous = findVacuity({
       acknowledgedCount: this.#acknowledgedCount,
       deliveredCount: this.#deliveredCount,
@@ -194,9 +203,34 @@ class World {
     })
     return [
       ...(isDrained ? [] : [{ checker: 'liveness', violations: stuck }]),
+      ...copyFindings,
       ...findings,
       ...(vacuous.length === 0 ? [] : [{ checker: 'vacuity guard', violations: vacuous }]),
     ]
+  }
+
+  /** Waits until followers are where the relay is, which takes them a moment. */
+  async #judgeCopies(): Promise<Finding[]> {
+    const { disks } = this.#shared
+    // What is damaged cannot be copied as it is.
+    if (relayEventsOf(this.#relayHistory, 'flipped').length > 0) return []
+    const hasty = [...disks.values()].flatMap(({ applied }) => findHastyProgress(applied))
+    const findings = hasty.length === 0 ? [] : [{ checker: 'progress of copies', violations: hasty }]
+    const topics = this.#plan.topics.map(({ topic }) => topic)
+    const groups = this.#plan.groups.map(({ group }) => group)
+    for (const { store } of disks.values()) {
+      const untilMs = this.#clock.monotonic() + copyMsMax
+      for (;;) {
+        const violations = findCopyFaults(stateOf(this.#relay.store, topics, groups), stateOf(store, topics, groups))
+        if (violations.length === 0) break
+        if (this.#clock.monotonic() >= untilMs) {
+          findings.push({ checker: 'copies', violations })
+          break
+        }
+        await this.#pass(500)
+      }
+    }
+    return findings
   }
 
   /** What a run has come by, for people, and for whoever asks whether runs come by everything. */
@@ -219,6 +253,12 @@ class World {
       trims: countOf('trimmed'),
       flips: countOf('flipped'),
       damages: countOf('damage-reported'),
+      committed: eventsOf(this.#history, 'ended').filter(({ outcome }) => outcome === 'commit').length,
+      rolledBack: eventsOf(this.#history, 'ended').filter(({ outcome }) => outcome === 'rollback').length,
+      applied: [...this.#shared.disks.values()].reduce((sum, { applied }) => sum + applied.length, 0),
+      scheduled: eventsOf(this.#history, 'scheduled').length,
+      recalled: eventsOf(this.#history, 'recalled').length,
+      recallsMissed: eventsOf(this.#history, 'recall-missed').length,
       lookups: eventsOf(this.#history, 'looked-up').length,
       fenced: eventsOf(this.#history, 'refused').filter(({ code }) => code === 'PRODUCER_FENCED').length,
       duplicates: relayEventsOf(this.#relayHistory, 'published').filter(({ isDuplicate }) => isDuplicate).length,
@@ -372,7 +412,17 @@ class World {
         return { name, topic: role.topic, queueId, maxOffset, offset: positions.get(queueId)?.offset ?? 0 }
       })
     })
-    return { relayIsUp: true, clients, groups, readers }
+    const pending = [...topics.values()].filter(({ delayedCount }) => delayedCount > 0).map(({ topic, delayedCount }) => {
+      return `${delayedCount} messages of ${topic} are not due`
+    })
+    if (this.#plan.hasTransactions) {
+      const request = { producerGroup: '', after: undefined, countMax: 1_000 }
+      const open = await this.#answer<{ transactions: readonly TransactionSummary[] }>((answer) => {
+        door.listTransactions(request, answer)
+      })
+      if (open.transactions.length > 0) pending.push(`${open.transactions.length} transactions are not ended`)
+    }
+    return { relayIsUp: true, clients, groups, readers, pending }
   }
 
   /** All that is stored, as a client reads it. */

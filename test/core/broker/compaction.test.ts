@@ -179,6 +179,21 @@ describe('a COMPACT topic', () => {
     }
   })
 
+  it('takes a delayed message for new when it comes', async () => {
+    const world = await compactWorld({ tailCacheBytesMax: 0 })
+    await world.publish('t', [
+      { body: 'late', keys: ['a'], delayMs: 30_000 }, { body: 'soon', keys: ['a'], delayMs: 5_000 }, { body: 'now', keys: ['a'] },
+    ])
+    await world.advance(20_000)
+    expect(await stored(world)).toEqual(['a=now@0', 'a=soon@1'])
+    await world.advance(200_000)
+    expect(await stored(world)).toEqual(['a=late@2'])
+    const found: string[][] = []
+    for (const sequence of [0, 1, 2]) found.push(await query(world, { messageId: `0000000000000001-0-${sequence}` }))
+    expect(found).toEqual([['late@2'], [], []])
+    expect(await auditStore(world)).toEqual([])
+  })
+
   it('goes by the first key and its exact text, per queue', async () => {
     const [left, right] = ['key583084', 'key1092000']
     expect(hash32(textToBytes(left))).toBe(hash32(textToBytes(right)))
@@ -330,12 +345,13 @@ describe('a COMPACT topic', () => {
   it('is left alone once it is deleted, at any moment of it', async () => {
     const keys = Array.from({ length: 40 }, (_, index) => `k${index}`)
     const compacted = new Set<number>()
-    for (let turns = 0; turns < 500; turns += 23) {
+    for (let turns = 0; turns < 1_500; turns += 71) {
       const world = await compactWorld({ tailCacheBytesMax: 0, recordBytesMax: 100 })
       for (const key of keys) await publish(world, `${key}=1`)
       await world.advance(70_000)
       for (const key of keys) await publish(world, `${key}=2`)
-      await world.advance(69_999)
+      // Until it begins.
+      await world.advance(59_999)
       world.clock.advance(1)
       for (let turn = 0; turn < turns; turn++) {
         world.clock.runTurn()

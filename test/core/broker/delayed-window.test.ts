@@ -38,7 +38,7 @@ class HeldStore implements Pick<Store, 'read'> {
 function entryOf(deliverMs: number, bodySize = 0): DelayedEntry {
   const source = encodeMessages([{ body: 'x'.repeat(bodySize), delayMs: 1 }], 0)
   const value = new Uint8Array(delayedSizeMax(source.length))
-  const end = writeDelayed(value, 0, source, 0, source.length, deliverMs, 0, { lastSequence: 0, isOnly: true })
+  const end = writeDelayed(value, 0, source, 0, source.length, deliverMs)
   return new DelayedEntry(delayedKey(deliverMs, idBytes(deliverMs), 0, 0, 1), deliverMs, value.slice(0, end), 0)
 }
 

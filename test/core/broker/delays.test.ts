@@ -16,6 +16,7 @@ import { SimClock } from '../../sim/sim-clock.ts'
 import { createSimRandom } from '../../sim/sim-random.ts'
 import { createSimStore, type SimStore } from '../../sim/sim-store.ts'
 import { BrokerWorld, encodeMessages, idBytes, type OutMessage } from './broker-world.ts'
+import { auditStore } from './store-audit.ts'
 
 const dayMs = 86_400_000
 const maxMs = fixedLimits.delayMsMax
@@ -288,9 +289,8 @@ describe('messages scheduled by the thousand', () => {
     expect([await delayedCount(world), await delayedCount(world, 'u')]).toEqual([0, 0])
     expect(world.broker.counters.delayLatenessMs).toMatchObject({ sum: 0 })
     expect(world.broker.counters.delayLatenessMs.count).toBe(2)
-    for (const kind of [keyKinds.delayed, keyKinds.delayedBatch, keyKinds.delayedCount]) {
-      expect(await world.entries(kind)).toEqual([])
-    }
+    for (const kind of [keyKinds.delayed, keyKinds.delayedCount]) expect(await world.entries(kind)).toEqual([])
+    expect(await auditStore(world)).toEqual([])
   })
 
   it('are refused whole where more would wait than may', async () => {
@@ -333,15 +333,18 @@ describe('a batch with delayed messages that is sent again', () => {
     expect((await stored(world)).map(({ text }) => text).toSorted()).toEqual(['a', 'b', 'c', 'd'])
   })
 
-  it('is answered with the places of all of it once all of it has come', async () => {
-    const world = await BrokerWorld.open({ limits: one })
-    await world.publish('t', nowAndLater())
+  it('is answered as it was also when all of it has come, and not at all once retention took some of it', async () => {
+    const world = await BrokerWorld.open({ limits: { ...one, retentionMsDefault: 60_000, retentionSweepMs: 1_000 } })
+    const { segments, scheduled } = await world.publish('t', nowAndLater())
     await world.advance(500)
-    const again = await world.publish('t', nowAndLater(), 1).then(() =>
-      world.tryPublish('t', nowAndLater(), 1, { baseSequence: 0 })) as PublishReceipt
-    expect(again).toMatchObject({ duplicate: true, scheduled: [] })
-    expect(again.segments.map(({ offset, count }) => [offset, count])).toEqual([[0, 1], [3, 1], [1, 2]])
-    expect(again.segments.every(({ epoch }) => epoch !== 0)).toBe(true)
+    const repeated = await world.tryPublish('t', nowAndLater(), 1, { baseSequence: 0 })
+    expect(repeated).toMatchObject({ duplicate: true, segments, scheduled })
+    await world.advance(120_000)
+    await world.publish('t', ['fresh'], 2)
+    await world.advance(2_000)
+    const again = await world.tryPublish('t', nowAndLater(), 1, { baseSequence: 0 })
+    expect(again).toMatchObject({ duplicate: true, segments: [], scheduled: [] })
+    expect(await auditStore(world)).toEqual([])
   })
 
   it('is known also where all of it was delayed and the broker ended before anything else was stored', async () => {
@@ -393,15 +396,46 @@ describe('the id of a delayed message', () => {
     expect((await stored(world)).map(({ text }) => text).toSorted()).toEqual(['a', 'b'])
   })
 
-  it('goes with its message when retention takes that', async () => {
+  it('leads to it whether it came in time or late, or was sent when its time had come', async () => {
+    const world = await BrokerWorld.open({ limits: { ...one, queueCountDefault: 4, tailCacheBytesMax: 0 } })
+    const nowMs = world.clock.now()
+    await world.publish('t', [{ body: 'in time', delayMs: 100 }])
+    await world.publish('t', [{ body: 'just late', delayMs: 1_000 }])
+    await world.publish('t', [{ body: 'late', delayMs: 2_000 }])
+    for (const deliverMs of [0, 1, nowMs - 60_000, nowMs - 1, nowMs]) {
+      await world.publish('t', [{ body: `sent ${deliverMs}`, deliverMs }])
+    }
+    await world.publish('t', ['a', { body: 'of two', deliverMs: nowMs - 1 }])
+    await world.advance(100)
+    world.broker.close()
+    world.clock.advance(1_000)
+    await world.reopen()
+    await world.settle()
+    world.broker.close()
+    world.clock.advance(60_000)
+    await world.reopen()
+    await world.settle()
+    const found = await Promise.all(Array.from({ length: 10 }, (_, sequence) => find(world, id(1, sequence))))
+    expect(found.map((messages) => messages.map(bodyOf).join())).toEqual([
+      'in time', 'just late', 'late', 'sent 0', 'sent 1', `sent ${nowMs - 60_000}`, `sent ${nowMs - 1}`, `sent ${nowMs}`,
+      'a', 'of two',
+    ])
+    expect((await world.entries(keyKinds.lateIndex)).length).toBeGreaterThan(1)
+    expect(await auditStore(world)).toEqual([])
+  })
+
+  it('goes with its message, whatever takes that', async () => {
     const world = await BrokerWorld.open({ limits: { ...one, retentionMsDefault: 60_000, retentionSweepMs: 1_000 } })
     await world.publish('t', ['a', { body: 'b', delayMs: 10 }])
+    await world.publish('u', [{ body: 'c', delayMs: 10 }, { body: 'd', delayMs: 50_000 }])
     await world.advance(10)
-    expect((await world.entries(keyKinds.delayedIndex)).length).toBe(1)
+    await world.must((answer) => world.broker.deleteTopic('u', answer))
+    expect((await world.entries(keyKinds.dueTime)).length).toBeGreaterThan(1)
     await world.advance(120_000)
     await world.publish('t', ['fresh'])
     await world.advance(2_000)
-    expect(await world.entries(keyKinds.delayedIndex)).toEqual([])
+    for (const kind of [keyKinds.dueTime, keyKinds.lateIndex]) expect(await world.entries(kind)).toEqual([])
+    expect(await auditStore(world)).toEqual([])
   })
 })
 
@@ -503,16 +537,12 @@ describe('recalling', () => {
     }
   })
 
-  it('of all but one of a batch, and then of that, leaves the others of the broker alone', async () => {
+  it('leaves nothing behind', async () => {
     const world = await BrokerWorld.open({ limits: { ...one, delayedCountMax: 3 } })
     const { scheduled } = await world.publish('t', [{ body: 'a', delayMs: 100 }, { body: 'b', delayMs: 200 }])
     for (const sequence of [1, 0]) await recall(world, handle(scheduled[sequence] as number, sequence))
     expect([await delayedCount(world), (await list(world)).messages]).toEqual([0, []])
-    await world.reopen()
-    await world.publish('t', [{ body: 'c', delayMs: 100 }, { body: 'd', delayMs: 300 }])
-    await world.advance(300)
-    expect((await stored(world)).map(({ text }) => text)).toEqual(['c', 'd'])
-    for (const kind of [keyKinds.delayed, keyKinds.delayedBatch, keyKinds.delayedCount]) {
+    for (const kind of [keyKinds.delayed, keyKinds.dueTime, keyKinds.delayedCount]) {
       expect(await world.entries(kind)).toEqual([])
     }
   })
@@ -588,7 +618,7 @@ describe('a deleted topic', () => {
     expect(codeOf(await world.tryPublish('t', [{ body: 'c', delayMs: 1 }], 2))).toBe('no error')
     await world.advance(1)
     expect(await world.entries(keyKinds.delayedCount)).toEqual([])
-    expect(await world.entries(keyKinds.delayedBatch)).toEqual([])
+    expect(await auditStore(world)).toEqual([])
   })
 
   it('may go while a recall of one of its messages looks in the store', async () => {

@@ -217,6 +217,10 @@ describe('fewer attempts', () => {
     const grave = await world.join(deadLetterTopicOf('g'), { group: 'graves' })
     expect(grave.bodies.toSorted()).toEqual(['free', 'waits'])
     expect(world.broker.stats().backlog).toBe(1 + 2)
+    await world.ack(member, taken(member))
+    await world.advance(60_000)
+    expect(member.bodies).toEqual([])
+    expect(world.broker.counters.deadLetters).toBe(2)
   })
 })
 

@@ -5,8 +5,9 @@ import { defaultLimits } from '../../../core/limits.ts'
 import { MessageScanner } from '../../../core/record/message-codec.ts'
 import { RecordBatch } from '../../../core/record/record-batch.ts'
 import { decodeQueueState } from '../../../core/storage/catalog.ts'
+import { openDelayed } from '../../../core/storage/delayed.ts'
 import { KeyReader, keyIndexKey, keyKinds } from '../../../core/storage/keys.ts'
-import { idKeyOf } from '../../../core/storage/message-index.ts'
+import { idKeysOf } from '../../../core/storage/message-index.ts'
 import { lastOffsetOf } from '../../../core/storage/queue-log.ts'
 import type { BrokerWorld } from './broker-world.ts'
 
@@ -16,7 +17,7 @@ interface Sums {
   end: number
 }
 
-/** All that does not fit together in the store of a world that is at rest. */
+/** All that does not fit together in the store of a world that is at rest, where no delayed message waits. */
 export async function auditStore(world: BrokerWorld): Promise<string[]> {
   const wrong: string[] = []
   const sums = new Map<string, Sums>()
@@ -45,7 +46,7 @@ export async function auditStore(world: BrokerWorld): Promise<string[]> {
       }
     }
     for (let slice = 0; slice < record.sliceCount; slice++) {
-      idEntries.add(idKeyOf(topicId, queueId, record, record.sliceAt(slice)).join())
+      for (const idKey of idKeysOf(topicId, queueId, record, record.sliceAt(slice))) idEntries.add(idKey.join())
     }
   }
   for (const { key, value } of await world.entries(keyKinds.queueState)) {
@@ -60,8 +61,9 @@ export async function auditStore(world: BrokerWorld): Promise<string[]> {
     if (end > 0 && recordsEnd !== end) wrong.push(`${log} says that records end at ${recordsEnd}, not ${end}`)
   }
   wrong.push(...differences('key index', keyEntries, await world.entries(keyKinds.keyIndex)))
-  const ids = [...(await world.entries(keyKinds.idIndex)), ...(await world.entries(keyKinds.delayedIndex))]
-  wrong.push(...differences('id index', idEntries, ids))
+  for (const { key, value } of await world.entries(keyKinds.delayed)) idEntries.add(openDelayed(key, value).dueTimeKey.join())
+  const ids = await Promise.all([keyKinds.idIndex, keyKinds.lateIndex, keyKinds.dueTime].map((kind) => world.entries(kind)))
+  wrong.push(...differences('id index', idEntries, ids.flat()))
   return wrong
 }
 

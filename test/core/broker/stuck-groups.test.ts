@@ -81,6 +81,37 @@ describe.each(memories)('a message group that is stuck, with %o', (limits) => {
     expect(world.broker.stats().backlog).toBe(0)
   })
 
+  it('is looked for again after a restart before anybody wanted what comes next', async () => {
+    const world = await fifoWorld({ limits })
+    await world.publish('t', mixed('ab', 100))
+    const member = await world.join('t', long)
+    await consume(world, member, 'a')
+    await world.advance(10_000)
+    await consume(world, member, 'a')
+    await world.reopen()
+    await world.join('t', { member, credit: 0 })
+    await world.ack(member, taken(member))
+    await world.reopen()
+    expect(world.broker.stats().backlog).toBe(99)
+    await world.join('t', { member })
+    expect(await consume(world, member)).toEqual(of('a', 1, 100))
+  })
+
+  it('gets nothing twice of what the others have not come to yet', async () => {
+    const world = await fifoWorld({ limits })
+    const heads = [...'bcdefghijklmnopqrstuvwxyz'].map((group) => `${group}0`)
+    await world.publish('t', [...of('a', 0, 4), ...heads, ...of('a', 4, 8)].map(inGroup))
+    const member = await world.join('t', long)
+    await world.advance(10_000)
+    expect(world.broker.stats().inFlightCount).toBe(20)
+    await world.ack(member, member.held.splice(member.held.findIndex(({ body }) => body === 'a0'), 1))
+    await world.settle()
+    expect(bodiesOf(member.bodies, 'a')).toEqual(['a1'])
+    const bodies = await consume(world, member)
+    expect(bodiesOf(bodies, 'a')).toEqual(of('a', 1, 8))
+    expect(bodies.toSorted()).toEqual([...of('a', 1, 8), ...heads].toSorted())
+  })
+
   it('may be several, each of which goes on by itself', async () => {
     const world = await fifoWorld({ limits })
     await world.publish('t', mixed('abcd', 100))

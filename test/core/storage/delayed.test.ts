@@ -10,11 +10,13 @@ import { encodeMessage, decodeMessage } from '../../../core/record/message-codec
 import { RecordBatch } from '../../../core/record/record-batch.ts'
 import { scheduledMessage } from '../../../core/record/scheduled-message.ts'
 import {
-  compareDelayed, decodeDelayedBatch, decodeDelayedCount, DelayedEntry, delayedPlace, delayedSizeMax, delayedTimeOf,
-  encodeDelayedBatch, encodeDelayedCount, encodeRecalled, entryOrUndefined, openDelayed, recordOfDelayed, writeDelayed,
+  compareDelayed, decodeDelayedCount, DelayedEntry, delayedPlace, delayedSizeMax, delayedTimeOf, encodeDelayedCount,
+  entryOrUndefined, openDelayed, readDueTimes, recordOfDelayed, writeDelayed,
 } from '../../../core/storage/delayed.ts'
-import { delayedKey } from '../../../core/storage/keys.ts'
+import { delayedKey, dueTimeKey } from '../../../core/storage/keys.ts'
+import { createMemoryStore } from '../../../core/storage/memory-store.ts'
 import { compareKeys } from '../../../core/storage/ordered-map.ts'
+import { SimClock } from '../../sim/sim-clock.ts'
 import { encodeMessages, someMessage } from '../../support/messages.ts'
 
 const someEntry = fc.record({
@@ -24,18 +26,13 @@ const someEntry = fc.record({
   producerEpoch: fc.nat(0xffff_ffff),
   sequence: fc.oneof(fc.nat(), fc.constant(fixedLimits.offsetMax - 20_000)),
   topicId: fc.nat(0xffff_ffff),
-  end: fc.option(fc.record({
-    left: fc.oneof(fc.nat(200), fc.nat(fixedLimits.batchMessageCountMax - 1)), isOnly: fc.boolean(),
-  }), { nil: undefined }),
 })
 type SomeEntry = typeof someEntry extends fc.Arbitrary<infer T> ? T : never
-
-const endOf = ({ sequence, end }: SomeEntry) => end && { lastSequence: sequence + end.left, isOnly: end.isOnly }
 
 function entryOf(some: SomeEntry): { key: Uint8Array; value: Uint8Array } {
   const source = encodeMessages([some.message])
   const target = new Uint8Array(7 + delayedSizeMax(source.length))
-  const end = writeDelayed(target, 7, source, 0, source.length, some.deliverMs, some.sequence, endOf(some))
+  const end = writeDelayed(target, 7, source, 0, source.length, some.deliverMs)
   const key = delayedKey(some.deliverMs, some.producerId, some.producerEpoch, some.sequence, some.topicId)
   return { key, value: target.slice(7, end) }
 }
@@ -57,10 +54,8 @@ describe('a delayed message', () => {
       const { deliverMs, producerId, producerEpoch, sequence, topicId } = some
       expect({
         deliverMs: entry.deliverMs, producerId: new Uint8Array(entry.producerId), producerEpoch: entry.producerEpoch,
-        sequence: entry.sequence, topicId: entry.topicId, batchEnd: entry.batchEnd, isRecalled: entry.isRecalled,
-      }).toEqual({
-        deliverMs, producerId, producerEpoch, sequence, topicId, batchEnd: endOf(some), isRecalled: false,
-      })
+        sequence: entry.sequence, topicId: entry.topicId,
+      }).toEqual({ deliverMs, producerId, producerEpoch, sequence, topicId })
       expect(delayedTimeOf(key)).toBe(deliverMs)
       const source = encodeMessages([some.message])
       expect(value.subarray(entry.messageStart)).toEqual(scheduledMessage(source, 0, source.length, deliverMs))
@@ -119,48 +114,49 @@ describe('a delayed message', () => {
     }))
   })
 
-  it('that was taken back keeps what its batch needs, and no message', () => {
-    fc.assert(fc.property(someEntry, fc.nat(fixedLimits.batchMessageCountMax - 1), (some, left) => {
-      const lastSequence = some.sequence + left
-      const entry = openDelayed(entryOf(some).key, encodeRecalled(some.sequence, { lastSequence, isOnly: false }))
-      expect([entry.isRecalled, entry.batchEnd]).toEqual([true, { lastSequence, isOnly: false }])
-      expect(entry.messageStart).toBe(entry.value.length)
-    }))
-  })
-
   it('is refused where its bytes are no message', () => {
     const writer = new ByteWriter()
     encodeMessage(writer, new ByteWriter(), 0, { bornMs: 1, delayMs: 5 }, Uint8Array.of(1, 2, 3))
     const source = writer.finish()
     const target = new Uint8Array(delayedSizeMax(source.length))
-    expect(codeOf(() => writeDelayed(target, 0, source, 0, source.length - 1, 9, 0, undefined))).toBe('BAD_FRAME')
+    expect(codeOf(() => writeDelayed(target, 0, source, 0, source.length - 1, 9))).toBe('BAD_FRAME')
     expect(codeOf(() => decodeMessage(source, 0, source.length))).toBe('no error')
   })
 })
 
-describe('a batch with delayed messages', () => {
-  const someTimes = fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - 1 })), {
-    minLength: 1, maxLength: 20,
-  }).filter((times) => times.some((time) => time > 0))
-
-  it('keeps the times of all its messages', () => {
-    fc.assert(fc.property(someTimes, (deliverMs) => {
-      expect(decodeDelayedBatch(encodeDelayedBatch({ deliverMs }))).toEqual({ deliverMs })
-    }))
-  })
-
-  it('takes a byte or two per message where they are due together', () => {
-    const deliverMs = Array.from({ length: 1_000 }, (_, index) => 1_795_000_000_000 + (index % 100))
-    expect(encodeDelayedBatch({ deliverMs }).length).toBeLessThan(2_000)
-  })
-
-  it('is damaged with any bit flipped', () => {
-    const bytes = encodeDelayedBatch({ deliverMs: [0, 1_795_000_000_000, 1_795_000_000_500] })
-    for (let bit = 0; bit < bytes.length * 8; bit++) {
-      const flipped = bytes.slice()
-      flipped[bit >>> 3] = (flipped[bit >>> 3] as number) ^ (1 << (bit & 7))
-      expect(codeOf(() => decodeDelayedBatch(flipped))).toBe('RECORD_DAMAGED')
+describe('the times of a producer’s messages', () => {
+  it('are found by their sequences, in every topic, and no others', async () => {
+    const clock = new SimClock()
+    const store = createMemoryStore({ clock })
+    const id = (last: number) => Uint8Array.of(1, 2, 3, 4, 5, 6, 7, last)
+    const far = 2 ** 50
+    const places = [
+      [id(1), 0, 5, 1, 100], [id(1), 0, 6, 1, 50], [id(1), 0, 6, 2, 70], [id(1), 0, 6 + 2 ** 32, 1, far],
+      [id(1), 1, 6, 1, 10], [id(2), 0, 6, 1, 10], [id(0), 0, 6, 1, 10],
+    ] as const
+    const keys = places.map(([producerId, epoch, sequence, topicId, time]) => {
+      return dueTimeKey(producerId, epoch, sequence, topicId, time)
+    })
+    store.commit(keys.map((key) => ({ key, value: new Uint8Array(0) })), () => {})
+    clock.runUntilIdle()
+    const found = async (first: number, last: number) => {
+      const times: number[][] = []
+      const reading = (async () => {
+        for await (const { sequence, topicId, deliverMs } of readDueTimes(store, id(1), 0, first, last)) {
+          times.push([sequence, topicId, deliverMs])
+        }
+        return true
+      })()
+      for (let isDone = false; !isDone;) {
+        clock.runUntilIdle()
+        isDone = await Promise.race([reading, Promise.resolve(false)])
+      }
+      return times
     }
+    expect(await found(6, 6)).toEqual([[6, 1, 50], [6, 2, 70]])
+    expect(await found(0, 5)).toEqual([[5, 1, 100]])
+    expect(await found(5, 2 ** 40)).toEqual([[5, 1, 100], [6, 1, 50], [6, 2, 70], [6 + 2 ** 32, 1, far]])
+    expect(await found(7, 2 ** 32)).toEqual([])
   })
 })
 
@@ -179,13 +175,10 @@ describe('the room for a delayed message', () => {
     const source = encodeMessages([{ headers, body: new Uint8Array(126 - 12) }])
     const room = delayedSizeMax(source.length)
     const target = new Uint8Array(room + 1).fill(0xaa)
-    const sequence = 5
-    const lastSequence = sequence + fixedLimits.batchMessageCountMax - 1
-    const batchEnd = { lastSequence, isOnly: true }
-    const end = writeDelayed(target, 0, source, 0, source.length, Number.MAX_SAFE_INTEGER, sequence, batchEnd)
+    const end = writeDelayed(target, 0, source, 0, source.length, Number.MAX_SAFE_INTEGER)
     expect(end).toBeLessThanOrEqual(room)
     expect(target[room]).toBe(0xaa)
-    expect(openDelayed(delayedKey(Number.MAX_SAFE_INTEGER, new Uint8Array(8), 0, sequence, 1), target.slice(0, end)).batchEnd)
-      .toEqual(batchEnd)
+    const key = delayedKey(Number.MAX_SAFE_INTEGER, new Uint8Array(8), 0, 5, 1)
+    expect(openDelayed(key, target.slice(0, end)).deliverMs).toBe(Number.MAX_SAFE_INTEGER)
   })
 })
