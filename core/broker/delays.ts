@@ -82,6 +82,11 @@ export class Delays {
   readonly #counts = new Map<number, number>()
   readonly #changedCounts = new Set<number>()
   #total = 0
+  /**
+   * Of this turn, by id. They are written behind all that is written by time: so neighbours in time become neighbours on
+   * the disk, and when they go they leave room in one piece.
+   */
+  #timeWrites: StoreWrite[] = []
   #wait: Wait | undefined
   #isStopped = false
   /** Whether a topic that is not known was deleted for sure. */
@@ -140,7 +145,9 @@ export class Delays {
       at = valueEnd
       const key = delayedKey(deliverMs, producerId, producerEpoch, baseSequence + index, topicId)
       turn.write(key, value)
-      turn.write(dueTimeKey(producerId, producerEpoch, baseSequence + index, topicId, deliverMs), noValue)
+      this.#timeWrites.push({
+        key: dueTimeKey(producerId, producerEpoch, baseSequence + index, topicId, deliverMs), value: noValue,
+      })
       this.#window.add(new DelayedEntry(key, deliverMs, value, 0))
       scheduled.push(deliverMs)
     }
@@ -155,7 +162,9 @@ export class Delays {
    * time, too.
    */
   noteTime({ topicId }: Topic, { producerId, producerEpoch, baseSequence }: Batch, deliverMs: number): void {
-    this.#deps.turn.write(dueTimeKey(producerId, producerEpoch, baseSequence, topicId, deliverMs), noValue)
+    const key = dueTimeKey(producerId, producerEpoch, baseSequence, topicId, deliverMs)
+    this.#timeWrites.push({ key, value: noValue })
+    this.#deps.turn.touch()
   }
 
   // ── firing ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,6 +177,8 @@ export class Delays {
       writes.push({ key: delayedCountKey(topicId), value: count === 0 ? null : encodeDelayedCount(count) })
     }
     this.#changedCounts.clear()
+    for (const write of this.#timeWrites) writes.push(write)
+    this.#timeWrites = []
     this.#window.sealed()
     this.#window.fill()
     this.#arm()
@@ -333,7 +344,7 @@ export class Delays {
     const { turn, counters } = this.#deps
     if (entry === undefined) return this.#answerMissing(topic, place, answer)
     turn.write(entry.key, null)
-    turn.write(entry.dueTimeKey, null)
+    this.#timeWrites.push({ key: entry.dueTimeKey, value: null })
     this.#window.remove(entry)
     this.#count(topic.topicId, -1)
     counters.recalledMessages++
