@@ -33,7 +33,8 @@ export class SimFollower {
         if (applied !== undefined) this.#disk.applied.push(applied)
       }
       await replica.apply(changes)
-      if (random.chance(0.05)) await this.#app.wait(0, 500)
+      // Once nothing is sent any more it is to come to the end.
+      if (this.#app.shared.isSending() && random.chance(0.05)) await this.#app.wait(0, 500)
     }
   }
 }
