@@ -105,7 +105,9 @@ export class Unresolved {
       this.#copy(transaction, parts)
     } catch (error) {
       if (!(error instanceof PocketError)) throw error
-      log.error('transaction-unresolved-refused', { ...fields, code: error.code, reason: error.message })
+      // While the disk is full all that clients send is refused, so that it is no news; and this is tried again.
+      const level = error.code === 'STORE_FULL' ? 'info' : 'error'
+      log[level]('transaction-unresolved-refused', { ...fields, code: error.code, reason: error.message })
       transaction.wait = timers.at(clock.monotonic() + againMs, () => {
         transaction.wait = undefined
         this.giveUp(transaction)

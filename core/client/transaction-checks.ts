@@ -12,6 +12,8 @@ import { messagesOf } from './stored-messages.ts'
 
 /** Handlers at once: a producer that comes back may be asked about very many transactions. */
 const concurrencyMax = 32
+/** Refused answers that nobody needs to hear of. */
+const passedOver: ReadonlySet<string> = new Set(['TRANSACTION_NOT_FOUND', 'SEQUENCE_GAP'])
 
 export interface TransactionChecksDeps {
   readonly session: ClientSession
@@ -95,8 +97,8 @@ export class TransactionChecks {
     }
     session.call({ name: 'END_TRANSACTION', fields, answer: 'TRANSACTION_ENDED', timeoutMs, isRepeatable: true }, (answer) => {
       if (!(answer instanceof PocketError) || this.#isOver) return
-      // Later the relay asks again; and what it has forgotten was ended long ago.
-      if (answer.retryable || answer.code === 'TRANSACTION_NOT_FOUND') return
+      // Later the relay asks again, also about a transaction that has grown since; what it has forgotten was ended long ago.
+      if (answer.retryable || passedOver.has(answer.code)) return
       report(new PocketError(answer.code, `transaction ${transactionId}: ${answer.message}`, { cause: answer }))
     })
   }

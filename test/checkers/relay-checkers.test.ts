@@ -271,7 +271,7 @@ describe('credit', () => {
 describe('progress', () => {
   const told = (atMs: number, ackFloor: number, nextOffset = 10): RelayEvent =>
     ({ kind: 'progress', atMs, ...place, queueId: 0, ackFloor, nextOffset })
-  const violations = (...events: readonly RelayEvent[]): unknown[] => {
+  const violations = (...events: readonly RelayEvent[]): readonly unknown[] => {
     const book = bookOf()
     const watch = new ProgressWatch(book, { isPassedOver: (_group, _topic, _queueId, offset) => offset === 1 })
     for (const event of events) {
@@ -297,6 +297,20 @@ describe('progress', () => {
   test('finds an ack floor that fell behind where all is consumed', () => {
     expect(violations(...acked, told(30, 1), gone(40), opened(50), told(60, 0, 1))).toHaveLength(1)
     expect(violations(...acked, told(30, 1), gone(40), opened(50), told(60, 0, 2))).toEqual([])
+  })
+
+  test('lets an ack floor be low for a while, but not at the end', () => {
+    expect(violations(...acked, told(30, 0, 1), told(40, 1, 1))).toEqual([])
+    expect(violations(...acked, told(30, 1, 1), told(40, 0, 1))).toHaveLength(1)
+    expect(violations(...acked, told(30, 0, 1), told(40, 0, 1))).toHaveLength(1)
+  })
+
+  test('hears out what was told with it: a last attempt that began and ended in the turn of the report', () => {
+    const begun = [leased(10, 1, 1, 0, { attempt: 2 }), ...settled(20, 1, 'retry', 1, 0), left(300, 1)]
+    const last = (atMs: number): RelayEvent => leased(atMs, 1, 2, 0, { attempt: 3 })
+    expect(violations(...begun, told(310, 1), last(310), told(400, 1))).toEqual([])
+    expect(violations(...begun, told(310, 1), last(320), told(400, 1))).toHaveLength(1)
+    expect(violations(...begun, told(310, 1), told(400, 1))).toHaveLength(1)
   })
 
   test('lets the group be moved, but no further than it was', () => {

@@ -50,14 +50,14 @@ export class Nemesis {
     for (const kind of this.kinds) this.#schedule(kind)
   }
 
-  /** Everything works again from now on, and nothing goes wrong any more. */
+  /** Everything works again from now on, and nothing goes wrong any more; but the disk goes on taking its time. */
   heal(): void {
     this.#isHealed = true
     const { network, relay, clients, clock, trace } = this.#deps
     trace.add(clock.monotonic(), 'heal')
     network.dials = 'answered'
     relay.storeTap.rareCommitBegins = undefined
-    Object.assign(relay.store.faults, noFaults)
+    Object.assign(relay.store.faults, this.diskBaseline)
     relay.process.thaw()
     for (const client of clients()) client.process.thaw()
   }
@@ -65,7 +65,7 @@ export class Nemesis {
   #schedule(kind: FaultKind): void {
     const { clock } = this.#deps
     // Soon for the first time, so that what is switched on strikes.
-    const [least, most] = this.landed.has(kind) ? [300, 5_000] : [100, 1_900]
+    const [least, most] = this.landed.has(kind) ? [300, 4_000] : [100, 1_500]
     clock.setTimer(this.#random.between(least, most), () => {
       if (this.#isHealed) return
       const what = this.#strike(kind)
@@ -89,12 +89,9 @@ export class Nemesis {
         return ''
       case 'crash-in-commit':
         return this.#crashInCommit(200)
-      case 'crash-in-rare-commit': {
-        const { storeTap } = relay
-        storeTap.rareCommitBegins = () => this.#later(random.between(0, random.pick([1, 10, 40])), () => relay.crash())
-        this.#later(random.between(500, 3_000), () => (storeTap.rareCommitBegins = undefined))
+      case 'crash-in-rare-commit':
+        this.#crashInRareCommits(1 + random.below(4))
         return ''
-      }
       case 'relay-stop':
         if (relay.door === undefined) return undefined
         relay.stop()
@@ -186,6 +183,19 @@ export class Nemesis {
       relay.crash()
     } else clock.setTimer(this.#random.between(0.05, 5), () => this.#crashInCommit(triesLeft - 1))
     return ''
+  }
+
+  /** Crashes the relay while, or just after, it commits what few commits have; so many times. */
+  #crashInRareCommits(timesLeft: number): void {
+    const { relay } = this.#deps
+    const { storeTap } = relay
+    if (timesLeft === 0) return
+    storeTap.rareCommitBegins = () => {
+      this.#later(this.#random.between(0, this.#random.pick([0.5, 3, 20])), () => {
+        relay.crash()
+        this.#crashInRareCommits(timesLeft - 1)
+      })
+    }
   }
 
   #atALink(strike: (link: Link) => void): string | undefined {

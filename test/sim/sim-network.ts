@@ -12,8 +12,8 @@
 //
 // Three more are no faults of a network but bugs that a test plants: it repeats, swaps or swallows messages.
 
-import { concatBytes } from '../../core/bytes.ts'
 import type { Connection, ConnectionHandler, Dialler } from '../../core/ports/transport.ts'
+import { ByteSlab } from './byte-slab.ts'
 import type { SimClock } from './sim-clock.ts'
 import type { SimProcess } from './sim-process.ts'
 import type { SimRandom } from './sim-random.ts'
@@ -48,6 +48,8 @@ const overtakenMs = 50
 export class SimNetwork {
   readonly options: SimNetworkOptions
   readonly links = new Set<Link>()
+  /** What is on its way lies here. */
+  readonly slab = new ByteSlab()
   /** How dials end. */
   dials: 'answered' | 'refused' | 'ignored' = 'answered'
   /** Planted bugs only. */
@@ -224,7 +226,7 @@ export class SimEnd implements Connection {
   send(chunks: readonly Uint8Array[]): void {
     if (!this.#isOpen || this.isClosed) return
     const { options } = this.#link.network
-    const bytes = concatBytes(chunks)
+    const bytes = this.#link.network.slab.concat(chunks)
     const far = this.#link.far(this)
     far.#unheardBytes += bytes.length
     if (far.#unheardBytes >= options.sendBufferBytesMax) this.#wasAboveMark = true

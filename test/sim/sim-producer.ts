@@ -43,8 +43,8 @@ export class SimProducer {
     const { random, shared } = this.#app
     await this.#app.wait(0, 300)
     while (shared.isSending()) {
-      for (let count = 1 + random.below(5); count > 0; count--) this.#send()
-      await this.#app.wait(10, random.chance(0.1) ? 2_000 : 600)
+      for (let count = 1 + random.below(4); count > 0; count--) this.#send()
+      await this.#app.wait(10, random.chance(0.1) ? 2_000 : 800)
     }
   }
 

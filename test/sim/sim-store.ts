@@ -18,6 +18,7 @@ import type {
 } from '../../core/ports/store.ts'
 import { OrderedMap } from '../../core/storage/ordered-map.ts'
 import { checkWrites } from '../../core/storage/store-writes.ts'
+import { ByteSlab } from './byte-slab.ts'
 import type { SimRandom } from './sim-random.ts'
 
 /** Chances are 0 to 1 and drawn for every commit or read; times are ranges in milliseconds. */
@@ -76,6 +77,7 @@ export interface SimStoreOptions {
 
 interface Disk {
   readonly map: OrderedMap
+  readonly slab: ByteSlab
   readonly clock: Clock
   readonly random: SimRandom
   readonly faults: SimStoreFaults
@@ -91,7 +93,7 @@ export function createSimStore({ clock, random, faults = {} }: SimStoreOptions):
     keptInFlight: 0, lostInFlight: 0, torn: 0, lostDurable: 0,
   }
   const map = new OrderedMap()
-  return new SimStore({ map, clock, random, faults: { ...noFaults, ...faults }, counts, unsynced: [] })
+  return new SimStore({ map, slab: new ByteSlab(), clock, random, faults: { ...noFaults, ...faults }, counts, unsynced: [] })
 }
 
 export class SimStore implements Store {
@@ -167,10 +169,10 @@ export class SimStore implements Store {
   /** The process or the machine ends here. Nothing is answered any more, and whoever still calls is not heard. */
   crash(): void {
     if (this.#state === 'gone') return
-    const { map, random, counts, faults, unsynced } = this.#disk
+    const { map, slab, random, counts, faults, unsynced } = this.#disk
     counts.crashes++
     const lostCount = random.below(unsynced.length + 1)
-    for (const undo of unsynced.splice(unsynced.length - lostCount).reverse()) write(map, undo)
+    for (const undo of unsynced.splice(unsynced.length - lostCount).reverse()) write(map, undo, slab)
     counts.lostDurable += lostCount
     unsynced.length = 0
     if (this.#commit?.isTried === true) {
@@ -178,7 +180,7 @@ export class SimStore implements Store {
       const keptMax = faults.crashKeeps === 'a-part' ? random.below(writes.length + 1) : writes.length * random.below(2)
       // What is written later does not outlive what was written before.
       const keptCount = lostCount > 0 ? 0 : keptMax
-      write(map, writes.slice(0, keptCount))
+      write(map, writes.slice(0, keptCount), slab)
       if (keptCount === writes.length) counts.keptInFlight++
       else if (keptCount === 0) counts.lostInFlight++
       else counts.torn++
@@ -231,18 +233,18 @@ export class SimStore implements Store {
   }
 
   #readNow(range: StoreRange): ReadOutcome {
-    const { map, random, faults, counts } = this.#disk
+    const { map, slab, random, faults, counts } = this.#disk
     if (this.#state === 'failed') return failedRead(this.#state)
     if (random.chance(faults.failedReadChance)) {
       counts.failedReads++
       return { kind: 'failed', cause: new Error('simulated: the read failed') }
     }
     const entries = map.range(range)
-    return { kind: 'entries', entries: entries.map(({ key, value }) => ({ key: copy(key), value: copy(value) })) }
+    return { kind: 'entries', entries: entries.map(({ key, value }) => ({ key: slab.copy(key), value: slab.copy(value) })) }
   }
 
   #commitNow(writes: readonly StoreWrite[]): CommitOutcome {
-    const { map, random, faults, counts, unsynced } = this.#disk
+    const { map, slab, random, faults, counts, unsynced } = this.#disk
     if (random.chance(faults.refusedCommitChance)) {
       counts.refused++
       return notWritten('error', 'simulated: refused')
@@ -253,12 +255,12 @@ export class SimStore implements Store {
     }
     if (random.chance(faults.failedSyncChance)) {
       counts.failedSyncs++
-      if (random.chance(0.5)) write(map, writes)
+      if (random.chance(0.5)) write(map, writes, slab)
       this.#state = 'failed'
       return { kind: 'unknown', cause: new Error('simulated: the sync failed') }
     }
-    if (faults.lyingSyncCommitCount > 0) unsynced.push(apply(map, writes))
-    else write(map, writes)
+    if (faults.lyingSyncCommitCount > 0) unsynced.push(apply(map, writes, slab))
+    else write(map, writes, slab)
     while (unsynced.length > faults.lyingSyncCommitCount) unsynced.shift()
     counts.durable++
     if (random.chance(faults.bitFlipChance)) this.flipBit()
@@ -266,19 +268,19 @@ export class SimStore implements Store {
   }
 }
 
-function write(map: OrderedMap, writes: readonly StoreWrite[]): void {
+function write(map: OrderedMap, writes: readonly StoreWrite[], slab: ByteSlab): void {
   for (const { key, value } of writes) {
     if (value === null) map.delete(key)
-    else map.set(copy(key), copy(value))
+    else map.set(slab.copy(key), slab.copy(value))
   }
 }
 
 /** Writes, and gives the writes that would undo it. */
-function apply(map: OrderedMap, writes: readonly StoreWrite[]): StoreWrite[] {
+function apply(map: OrderedMap, writes: readonly StoreWrite[], slab: ByteSlab): StoreWrite[] {
   const undo: StoreWrite[] = []
   for (const { key, value } of writes) {
-    const previous = value === null ? map.delete(key) : map.set(copy(key), copy(value))
-    undo.push({ key: copy(key), value: previous ?? null })
+    const previous = value === null ? map.delete(key) : map.set(slab.copy(key), slab.copy(value))
+    undo.push({ key: slab.copy(key), value: previous ?? null })
   }
   return undo.reverse()
 }
@@ -302,10 +304,6 @@ const endKey = new Uint8Array(256).fill(0xff)
 
 function allKeys(map: OrderedMap): Uint8Array[] {
   return map.range({ from: firstKey, to: endKey }).map(({ key }) => key)
-}
-
-function copy(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes)
 }
 
 function notWritten(reason: 'full' | 'error', text: string): CommitOutcome {

@@ -76,7 +76,7 @@ const usual = {
   how: 'iterate', filter: '*', isSql: false, attemptCountMax: 1_000, retryScheduleMs: [200, 1_000], isFussy: false,
   isMoved: false,
 } as const
-const fewAttempts = { attemptCountMax: 3, retryScheduleMs: [100, 300], isFussy: true } as const
+const fewAttempts = { attemptCountMax: 3, retryScheduleMs: [20, 150], isFussy: true } as const
 
 const groupRoles: readonly GroupRole[] = [
   { ...usual, group: 'till', topic: 'plain' },
@@ -89,7 +89,7 @@ const groupRoles: readonly GroupRole[] = [
   { ...usual, group: 'moved', topic: 'plain', isMoved: true },
   { ...usual, group: 'skim', topic: 'brief' },
 ]
-const groupChance = 0.33
+const groupChance = 0.28
 const groupCountMin = 2
 
 /** The plan of a seed. */
@@ -122,7 +122,7 @@ export function drawPlan(random: SimRandom): WorldPlan {
     limits: { ...drawLimits(random), transactionCheckCountMax: more.pick([5, 15]) },
     latencyMs: [0.1, random.pick([2, 40])],
     commitLatencyMs: [0.2, random.pick([2, 20])],
-    workMs: random.between(2_000, 5_500),
+    workMs: random.between(1_500, 4_000),
     hasOperator: chosen.some(({ isMoved }) => isMoved) || random.chance(0.3),
     hasZombie: random.chance(0.3) && used.has('plain'),
     hasDelays,
@@ -158,7 +158,7 @@ function drawReaders(random: SimRandom, topics: readonly TopicPlan[]): ReaderRol
 function drawRoles(
   random: SimRandom, topics: readonly TopicPlan[], groups: readonly GroupRole[], readers: readonly ReaderRole[],
 ): Omit<Role, 'delays' | 'transacts' | 'follows'>[] {
-  return Array.from({ length: 2 + random.below(3) }, (_, index) => {
+  return Array.from({ length: random.pick([2, 2, 3, 4]) }, (_, index) => {
     const isFirst = index === 0
     return {
       name: `client${index}`,
@@ -184,7 +184,8 @@ function drawLimits(random: SimRandom): Limits {
     outstandingPerQueueMax: random.pick([8, 1_000]),
     publishBytesInFlightMax: random.pick([64 * 1024, 1024 * 1024]),
     storeReserveBytes: 4 * 1024,
-    retentionSweepMs: 700,
+    // Each reads a part of the log.
+    retentionSweepMs: random.pick([700, 3_000]),
     transactionCheckFirstMs: 300,
     transactionCheckMs: 500,
     frameBytesMax: 2 * 1024 * 1024,

@@ -12,10 +12,11 @@ const seedsPerTest = 10
 const plantedSeedsMax = 1_000
 const plantedMsMax = 300_000
 
-/** Seeds that failed once, and what they found. */
+/** Seeds that failed once, and what they found then: what is drawn from a seed has changed since. */
 const regressions: readonly (readonly [seed: number, found: string])[] = [
   [201, 'a message acked while its consumer left failed as if there were no such subscription'],
   [579, 'retention by size deleted a whole record where a damaged one would have been enough'],
+  [500473, 'the checker of progress was told of a lease behind a report that was made later in the same turn'],
 ]
 
 /** What every run comes by now and then. */
@@ -74,17 +75,13 @@ describe('a seed', () => {
 })
 
 describe('a bug put into the world is found', () => {
-  /** Where to begin with bugs that few seeds come by, so that the test is quick; any seed is as good as another. */
-  const firstSeeds: { readonly [K in PlantedBugName]?: number } = { 'dead-letter-apart': 380 }
-
   test('and there are many of them', () => {
     expect(Object.keys(plantedBugs).length).toBeGreaterThanOrEqual(20)
   })
 
   test.each(Object.keys(plantedBugs) as PlantedBugName[])('%s', async (planted) => {
     const checkers: string[] = []
-    const first = firstSeeds[planted] ?? 1
-    for (let seed = first; seed < first + plantedSeedsMax && checkers.length === 0; seed++) {
+    for (let seed = 1; seed <= plantedSeedsMax && checkers.length === 0; seed++) {
       const { findings } = await runWorld({ seed, planted })
       checkers.push(...findings.map(({ checker }) => checker))
     }

@@ -180,8 +180,11 @@ class World {
     if (stuck.length === 0) {
       this.#relay.crash()
       stuck = await this.#drain()
-      // What was consumed and comes again all the same comes soon.
-      if (stuck.length === 0) await this.#pass(1_000)
+      if (stuck.length === 0) {
+        // What was consumed and comes again all the same comes soon; and then progress is told for the last time, at rest.
+        await this.#pass(1_000)
+        await this.#rest()
+      }
     }
     const isDrained = stuck.length === 0
     const log = isDrained ? await this.#readLog() : undefined
@@ -496,8 +499,10 @@ class World {
 
 /** Calls `run` when no promise can settle any more: a tick comes after all microtasks, those made meanwhile included. */
 function afterPromises(run: () => void): void {
-  process.nextTick(() => queueMicrotask(run))
+  process.nextTick(() => void settled.then(run))
 }
+
+const settled = Promise.resolve()
 
 function asViolation(found: string): { message: string; text: string } {
   return { message: '', text: found }

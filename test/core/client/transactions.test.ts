@@ -588,6 +588,19 @@ describe('checks', () => {
     expect(world.errors.map(({ code }) => code)).toEqual(['TRANSACTION_FINISHED'])
   })
 
+  test('whose transaction has grown while the application thought it over are asked again, and nobody hears of it', async () => {
+    const { world, book } = await opened({ check: () => 'commit' })
+    const transactionId = leftBehind(book)
+    book.check(world.relay.line, transactionId)
+    book.open.get(transactionId)?.push({ topic: 'orders', body: 'c', messageId: `${transactionId}-0-2`, deliverMs: 0 })
+    await world.settle()
+    expect(book.ends.map(({ messageCount }) => messageCount)).toEqual([2])
+    expect([world.errors, book.bodies]).toEqual([[], []])
+    book.check(world.relay.line, transactionId, 2)
+    await world.settle()
+    expect([world.errors, book.bodies]).toEqual([[], ['a', 'b', 'c']])
+  })
+
   test('for other groups, or that make no sense, reach nobody', async () => {
     let askedCount = 0
     const { world, book } = await opened({
