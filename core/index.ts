@@ -2,11 +2,14 @@
 
 // The client.
 export type * from './client/api.ts'
-export { type ClientDeps, createClient } from './client/client.ts'
+export { type ClientDeps, createClient, createHostClient } from './client/client.ts'
 export { bytes, json, text } from './client/codec.ts'
+export type { HostClient, HostProducer, HostProducerOptions, ProducerIdentity } from './client/host-client.ts'
 export { durationToMs } from './client/duration.ts'
+export { withSchema } from './client/schema.ts'
 
 // The words both sides share.
+export { errorMeanings } from './error-meanings.ts'
 export { type ErrorCode, errorCodes, PocketError, type PocketErrorOptions, type RetryAdvice } from './errors.ts'
 export type { FilterKind } from './filter/message-filter.ts'
 export { checkLimits, defaultLimits, fixedLimits, type Limits, retryScheduleMs } from './limits.ts'
@@ -15,7 +18,7 @@ export { type MessageId, type MessageIdParts, parseMessageId, parseRecallHandle,
 export { deadLetterTopicOf } from './model/names.ts'
 export type { Position } from './model/position.ts'
 export type {
-  CleanupPolicy, ConsumeMode, ExhaustedPolicy, GroupConfig, MessageType, RetryPolicy, TopicConfig,
+  CleanupPolicy, ConsumeMode, Durability, ExhaustedPolicy, GroupConfig, MessageType, RetryPolicy, TopicConfig,
 } from './model/topic.ts'
 export { protocolVersion, subprotocol } from './protocol/frames.ts'
 

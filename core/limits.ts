@@ -90,6 +90,9 @@ export const fixedLimits = {
   queryCountMax: 256,
   /** Topics, groups or members in one answer; more is asked for with the name of the last. */
   listCountMax: 1_000,
+  /** Settings and figures that a relay tells of itself. */
+  settingCountMax: 256,
+  figureCountMax: 256,
   /** Queues, over all topics, in the description of a group. */
   progressCountMax: 10_000,
 } as const

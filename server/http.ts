@@ -1,8 +1,9 @@
-// What a relay answers to plain HTTP: whether it lives, whether it is ready, its metrics, and a word for people who
-// open its address in a browser. The WebSocket of the same port is server/upgrade.ts.
+// What a relay answers to plain HTTP: whether it lives, whether it is ready, its metrics, its pages, and a word for
+// people who ask without a browser. The WebSocket of the same port is server/upgrade.ts.
 
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Metrics } from './metrics.ts'
+import type { Pages } from './pages.ts'
 
 /** How far a relay is in its life. */
 export type RelayPhase = 'starting' | 'ready' | 'draining' | 'failed'
@@ -12,13 +13,14 @@ export interface HttpHandlerOptions {
   /** Undefined until the broker is open. */
   readonly metrics: () => Metrics | undefined
   readonly version: string
+  readonly pages: Pages
   /** A bug while answering. */
   readonly failed: (error: unknown) => void
 }
 
 interface Answer {
   readonly status: number
-  readonly text: string
+  readonly text: string | Buffer
   readonly contentType?: string
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -40,7 +42,7 @@ async function answerTo({ method, url, headers }: IncomingMessage, options: Http
   if (method !== 'GET' && method !== 'HEAD') {
     return { status: 405, text: 'only GET is answered here\n', headers: { Allow: 'GET, HEAD' } }
   }
-  const path = (url ?? '/').split('?', 1)[0]
+  const [path = '/'] = (url ?? '/').split('?', 1)
   const phase = options.phase()
   switch (path) {
     case '/healthz':
@@ -55,13 +57,30 @@ async function answerTo({ method, url, headers }: IncomingMessage, options: Http
     case '/':
     case '/mq':
       if (headers.upgrade !== undefined) return { status: 503, text: `${phase}\n`, headers: { 'Retry-After': '1' } }
-      return { status: 200, text: welcomeText(options.version, headers.host) }
+      // A browser; with what stands behind `?`, which is for the page.
+      if (path === '/' && options.pages.names.includes('demo') && headers.accept?.includes('text/html') === true) {
+        return redirect(`/demo/${(url ?? '').slice(path.length)}`)
+      }
+      return { status: 200, text: welcomeText(options, headers.host) }
     default:
-      return { status: 404, text: `there is nothing at ${path}; try /healthz, /readyz or /metrics\n` }
+      return pageAt(path, url ?? '', options.pages)
   }
 }
 
-function welcomeText(version: string, host: string | undefined): string {
+function pageAt(path: string, url: string, pages: Pages): Answer {
+  const file = pages.find(path)
+  if (file !== undefined) return { status: 200, text: file.body, contentType: file.contentType, headers: file.headers }
+  // Addresses inside a page are relative to its folder.
+  if (pages.find(`${path}/`) !== undefined) return redirect(`${path}/${url.slice(path.length)}`)
+  const there = ['/healthz', '/readyz', '/metrics', ...pages.names.map((name) => `/${name}/`)]
+  return { status: 404, text: `there is nothing at ${path}; try ${there.slice(0, -1).join(', ')} or ${there.at(-1)}\n` }
+}
+
+function redirect(location: string): Answer {
+  return { status: 302, text: `see ${location}\n`, headers: { Location: location } }
+}
+
+function welcomeText({ version, pages }: HttpHandlerOptions, host: string | undefined): string {
   return [
     `PocketMQ ${version}, a message broker.`,
     '',
@@ -69,8 +88,15 @@ function welcomeText(version: string, host: string | undefined): string {
     '/healthz  whether it lives',
     '/readyz   whether it takes messages',
     '/metrics  for Prometheus',
+    ...pages.names.map((name) => `/${name}/`.padEnd(11) + pageMeanings[name]),
     '',
   ].join('\n')
+}
+
+/** What stands behind a page's address. */
+const pageMeanings: Readonly<Record<string, string>> = {
+  demo: 'a flash sale, played by tabs and devices',
+  console: 'for who runs the relay',
 }
 
 function send({ method }: IncomingMessage, response: ServerResponse, answer: Answer): void {

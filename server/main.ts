@@ -9,6 +9,7 @@ import { registerDlqCommand } from './cli/dlq-command.ts'
 import { registerFollowCommand } from './cli/follow-command.ts'
 import { registerRequestCommand } from './cli/request-command.ts'
 import { registerTraceCommand } from './cli/trace-command.ts'
+import { registerRelayCommand } from './cli/relay-command.ts'
 import { registerTransactionCommand } from './cli/transaction-command.ts'
 import { exitCodes } from './cli/exit-codes.ts'
 import { registerGroupCommand } from './cli/group-command.ts'
@@ -38,6 +39,7 @@ registerRequestCommand(program)
 registerDelayedCommand(program)
 registerDlqCommand(program)
 registerTransactionCommand(program)
+registerRelayCommand(program)
 registerTraceCommand(program)
 registerFollowCommand(program)
 registerBenchCommand(program)

@@ -17,6 +17,7 @@ import type { Store } from '../core/ports/store.ts'
 import type { Connection, ConnectionHandler } from '../core/ports/transport.ts'
 import type { Authenticate } from '../core/session/auth.ts'
 import { FlushQueue } from '../core/session/flush-queue.ts'
+import type { RelayDoor } from '../core/session/relay-door.ts'
 import { ReplyRouter } from '../core/session/reply-router.ts'
 import { ServerSession } from '../core/session/server-session.ts'
 import { SessionCounters } from '../core/session/session-counters.ts'
@@ -25,6 +26,8 @@ import { defaultConfig, type RelayConfig } from './config.ts'
 import { createHttpHandler, type RelayPhase } from './http.ts'
 import { openLmdbStore } from './lmdb-store.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { findPagesFolder, readPages } from './pages.ts'
+import { describeRelay } from './relay-description.ts'
 import { createSystemClock, createSystemRandom } from './system.ts'
 import { createTokenAuthenticate } from './token-auth.ts'
 import { startTraceExporter, type TraceExporter } from './trace-exporter.ts'
@@ -44,6 +47,8 @@ export interface RelayDeps {
   readonly log?: Log
   /** Default: by the `tokens` of the options. */
   readonly authenticate?: Authenticate
+  /** The folder of the demo and the console. Default: where a build puts them, if there was one. */
+  readonly pagesFolder?: string
 }
 
 /** A running relay. */
@@ -54,6 +59,8 @@ export interface Relay extends AsyncDisposable {
   readonly httpUrl: string
   readonly port: number
   readonly phase: RelayPhase
+  /** The pages it serves below `httpUrl`: `demo`, `console`; none where they are not built. */
+  readonly pageNames: readonly string[]
   /** Resolves when it has ended: with nothing after `close`, or with what failed. Never rejects. */
   readonly ended: Promise<PocketError | undefined>
   stats(): BrokerStats
@@ -107,6 +114,7 @@ class RunningRelay implements Relay {
   #closing: Promise<void> | undefined
   #resolveEnded: (error: PocketError | undefined) => void = () => {}
   readonly ended: Promise<PocketError | undefined>
+  readonly pageNames: readonly string[]
 
   constructor(config: RelayConfig, deps: RelayDeps) {
     this.#config = config
@@ -115,8 +123,11 @@ class RunningRelay implements Relay {
     this.#log = deps.log ?? silentLog
     this.#flushQueue = new FlushQueue(this.#clock)
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve))
+    const pages = readPages(deps.pagesFolder ?? findPagesFolder())
+    this.pageNames = pages.names
     this.#server = createServer(relayHttpOptions, createHttpHandler({
       version,
+      pages,
       phase: () => this.#phase,
       metrics: () => this.#metrics,
       failed: (error) => {
@@ -218,6 +229,7 @@ class RunningRelay implements Relay {
       flushQueue: this.#flushQueue,
       counters: this.#counters,
       replies: new ReplyRouter(limits),
+      relay: this.#relayDoor(broker),
       ended: (session: ServerSession) => void this.#sessions.delete(session),
     }
     const accept = (connection: Connection): ConnectionHandler => {
@@ -226,6 +238,27 @@ class RunningRelay implements Relay {
       return session
     }
     return createWsAcceptor({ server: this.#server, limits, origins, hosts, clock, log, accept })
+  }
+
+  #relayDoor(broker: Broker): RelayDoor {
+    const sessions = this.#sessions
+    const startedMs = Math.floor(this.#clock.now())
+    return {
+      describe: () => describeRelay({
+        version, startedMs, config: this.#config, stats: broker.stats(), sessions: this.#counters,
+      }),
+      * connections() {
+        for (const { summary } of sessions) if (summary !== undefined) yield summary
+      },
+      closeConnection: (clientId) => {
+        const closed = [...sessions].filter(({ summary }) => summary?.clientId === clientId)
+        // Later: who closes its own connection hears the answer first.
+        this.#clock.defer(() => {
+          for (const session of closed) session.finish('FORBIDDEN', 'closed by an administrator')
+        })
+        return closed.length
+      },
+    }
   }
 
   get #address(): string {

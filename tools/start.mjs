@@ -4,11 +4,12 @@
 import { join } from 'node:path'
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
-import { ensureBuilt } from './build.mjs'
+import { ensureBuilt, ensurePagesBuilt } from './build.mjs'
 import { ensureInstalled, root } from './ensure-installed.mjs'
 
 ensureInstalled()
 ensureBuilt()
+ensurePagesBuilt()
 
 const cli = join(root, 'dist', 'cli.js')
 process.argv = [process.execPath, cli, 'serve', ...process.argv.slice(2)]

@@ -17,6 +17,8 @@ export interface BroadcastPositionsDeps {
   readonly limits: Limits
   readonly clock: Clock
   readonly turn: Turn
+  /** Whether a topic is relaxed now. */
+  readonly isRelaxed: (topicId: number) => boolean
 }
 
 /** A position as it is kept. */
@@ -142,6 +144,7 @@ export class BroadcastPositions {
           value: encodeBroadcastPosition({ epoch, offset, updatedMs, isReset }),
         })
       }
+      if (this.#deps.isRelaxed(topicId)) this.#deps.turn.relax(changed.size)
       changed.clear()
     }
     this.#changed = new Set()

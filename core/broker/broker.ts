@@ -167,6 +167,7 @@ export class Broker implements BrokerDoor {
         limits, turn, timers, counters,
         config: () => registry.groupConfig(group),
         isPriority: topic.isPriority,
+        isRelaxed: () => topic.isRelaxed,
         clock,
         wake: (subscription) => this.#wake(subscription),
       }),
@@ -196,7 +197,7 @@ export class Broker implements BrokerDoor {
     this.#publisher = new Publisher({
       clock, limits, turn, registry, answering, queries, counters, delays: this.#delays, tracing: this.#tracing,
     })
-    const positions = new BroadcastPositions({ limits, clock, turn })
+    const positions = new BroadcastPositions({ limits, clock, turn, isRelaxed: (topicId) => this.#isRelaxed(topicId) })
     this.#positions = positions
     this.#subscribing = new Subscribing({
       limits, turn, registry, answering, queries, positions,
@@ -360,8 +361,10 @@ export class Broker implements BrokerDoor {
     this.#delays.fire(nowMs, writes)
     this.#transactions.seal(nowMs, writes)
     for (const topic of this.#publisher.takeDirty()) {
+      const before = writes.length
       for (const log of topic.queues) log.seal(nowMs, writes)
       topic.producers.seal()
+      if (topic.isRelaxed) this.#turn.relax(writes.length - before)
       this.#wakeTopic(topic)
     }
     const awake = this.#awake
@@ -373,12 +376,19 @@ export class Broker implements BrokerDoor {
         key: progressKey(topicId, queueId, group),
         value: encodeProgress(queue.toStored(), this.#progressWriter),
       })
+      if (this.#isRelaxed(topicId)) this.#turn.relax(1)
     }
     this.#progressed.clear()
     this.#positions.seal(writes)
+    const before = writes.length
     this.#tracing.seal(nowMs, writes)
+    if (this.#registry.topics.get(traceTopic)?.isRelaxed === true) this.#turn.relax(writes.length - before)
     this.#followers.dispatch(writes)
     this.#commitStartMs = clock.monotonic()
+  }
+
+  #isRelaxed(topicId: number): boolean {
+    return this.#registry.topicById(topicId)?.isRelaxed ?? false
   }
 
   #committed(writeCount: number): void {
@@ -409,6 +419,7 @@ export class Broker implements BrokerDoor {
       turn: this.#turn,
       timers: this.#timers,
       clock: this.#deps.clock,
+      isRelaxed: () => topic.isRelaxed,
       wake: (reader) => this.#wake(reader),
       counters: this.counters,
       readFailed: (error) => this.#failed(error),

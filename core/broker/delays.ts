@@ -87,6 +87,8 @@ export class Delays {
    * the disk, and when they go they leave room in one piece.
    */
   #timeWrites: StoreWrite[] = []
+  /** Of those, so many are of relaxed topics. */
+  #relaxedTimeWriteCount = 0
   #wait: Wait | undefined
   #isStopped = false
   /** Whether a topic that is not known was deleted for sure. */
@@ -133,7 +135,7 @@ export class Delays {
   /** Keeps messages until they are due, from this turn's commit on; gives when that is. */
   schedule(topic: Topic, batch: Batch, delayed: readonly UndueMessage[]): number[] {
     const { turn, counters } = this.#deps
-    const { topicId } = topic
+    const { topicId, isRelaxed } = topic
     const { producerId, producerEpoch, baseSequence, messages } = batch
     const scheduled: number[] = []
     // One piece of memory for all of a batch: each by itself would cost more than all else.
@@ -144,10 +146,8 @@ export class Delays {
       const value = values.subarray(at, valueEnd)
       at = valueEnd
       const key = delayedKey(deliverMs, producerId, producerEpoch, baseSequence + index, topicId)
-      turn.write(key, value)
-      this.#timeWrites.push({
-        key: dueTimeKey(producerId, producerEpoch, baseSequence + index, topicId, deliverMs), value: noValue,
-      })
+      turn.write(key, value, isRelaxed)
+      this.#writeTime(dueTimeKey(producerId, producerEpoch, baseSequence + index, topicId, deliverMs), noValue, isRelaxed)
       this.#window.add(new DelayedEntry(key, deliverMs, value, 0))
       scheduled.push(deliverMs)
     }
@@ -161,10 +161,15 @@ export class Delays {
    * A batch of one whose time had come is in its queue as if it had been delayed until now: its id leads there by its
    * time, too.
    */
-  noteTime({ topicId }: Topic, { producerId, producerEpoch, baseSequence }: Batch, deliverMs: number): void {
+  noteTime({ topicId, isRelaxed }: Topic, { producerId, producerEpoch, baseSequence }: Batch, deliverMs: number): void {
     const key = dueTimeKey(producerId, producerEpoch, baseSequence, topicId, deliverMs)
-    this.#timeWrites.push({ key, value: noValue })
+    this.#writeTime(key, noValue, isRelaxed)
     this.#deps.turn.touch()
+  }
+
+  #writeTime(key: Uint8Array, value: Uint8Array | null, isRelaxed: boolean): void {
+    this.#timeWrites.push({ key, value })
+    if (isRelaxed) this.#relaxedTimeWriteCount++
   }
 
   // ── firing ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,13 +177,17 @@ export class Delays {
   /** Moves what is due into its topics, with this turn's commit. Called once in every turn, before logs are sealed. */
   fire(nowMs: number, writes: StoreWrite[]): void {
     if (!this.#isStopped && (this.#window.first?.deliverMs ?? Infinity) <= nowMs) this.#fireDue(nowMs, writes)
+    const { registry, turn } = this.#deps
     for (const topicId of this.#changedCounts) {
+      if (registry.topicById(topicId)?.isRelaxed === true) turn.relax(1)
       const count = this.#counts.get(topicId) ?? 0
       writes.push({ key: delayedCountKey(topicId), value: count === 0 ? null : encodeDelayedCount(count) })
     }
     this.#changedCounts.clear()
     for (const write of this.#timeWrites) writes.push(write)
+    turn.relax(this.#relaxedTimeWriteCount)
     this.#timeWrites = []
+    this.#relaxedTimeWriteCount = 0
     this.#window.sealed()
     this.#window.fill()
     this.#arm()
@@ -195,7 +204,7 @@ export class Delays {
   }
 
   #fireDue(nowMs: number, writes: StoreWrite[]): void {
-    const { counters, tracing } = this.#deps
+    const { counters, tracing, turn } = this.#deps
     const publisher = this.#deps.publisher()
     const window = this.#window
     const firings = new Map<number, Firing>()
@@ -216,6 +225,7 @@ export class Delays {
       window.take()
       writes.push({ key: entry.key, value: null })
       if (outcome === 'dropped') writes.push({ key: entry.dueTimeKey, value: null })
+      else if (firings.get(entry.topicId)?.topic?.isRelaxed === true) turn.relax(1)
     }
     publisher.take(byteCount)
     for (const [topicId, { topic, runs, count: firedCount }] of firings) {
@@ -343,12 +353,13 @@ export class Delays {
   ): void {
     const { turn, counters } = this.#deps
     if (entry === undefined) return this.#answerMissing(topic, place, answer)
-    turn.write(entry.key, null)
-    this.#timeWrites.push({ key: entry.dueTimeKey, value: null })
+    const { isRelaxed } = topic
+    turn.write(entry.key, null, isRelaxed)
+    this.#writeTime(entry.dueTimeKey, null, isRelaxed)
     this.#window.remove(entry)
     this.#count(topic.topicId, -1)
     counters.recalledMessages++
-    turn.after(() => answer({ messageId: formatMessageId(entry.id) }))
+    turn.after(() => answer({ messageId: formatMessageId(entry.id) }), isRelaxed)
   }
 
   /** It does not wait: it was never there or taken back, or where the wall clock went back it has fired already. */

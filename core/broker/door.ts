@@ -42,6 +42,8 @@ export type FollowRequest = Omit<Request<'FOLLOW'>, 'subscriptionId'>
 export interface PublishReceipt {
   /** Known already: a resend of a batch that was stored before. */
   readonly duplicate: boolean
+  /** Its topic is relaxed. Of a duplicate: by now, as a topic that becomes strict makes all that it holds so. */
+  readonly isRelaxed: boolean
   readonly storedMs: number
   /** In message order; those of delayed messages have epoch 0. */
   readonly segments: readonly PublishSegment[]

@@ -32,6 +32,8 @@ export interface GroupSubscriptionDeps {
   readonly config: () => GroupConfig
   /** Whether the queues of its topic are priorities, the highest first. */
   readonly isPriority: boolean
+  /** Whether its topic is relaxed now. */
+  readonly isRelaxed: () => boolean
   /** Asks for `dispatch` before this turn ends. */
   readonly wake: (subscription: GroupSubscription) => void
   readonly counters: BrokerCounters
@@ -283,7 +285,7 @@ export class GroupSubscription {
       apply: (queue: GroupQueue, range: LeaseRange) => boolean,
     ) => {
       const failures = isCurrent() ? this.#apply(ranges, apply) : ranges.map((_, index) => staleRange(index))
-      turn.after(() => answer(failures))
+      this.#tell(() => answer(failures))
     }
     return {
       credit: (messageCount, byteCount) => {
@@ -381,7 +383,7 @@ export class GroupSubscription {
           this.#send(member, delivery)
           messageCount += delivery.messageCount
         }
-        if (--waitingFor === 0) this.#deps.turn.after(() => answer(messageCount))
+        if (--waitingFor === 0) this.#tell(() => answer(messageCount))
       })
     }
     return held.length > 0
@@ -393,7 +395,7 @@ export class GroupSubscription {
     if (receive === undefined) return
     member.receive = undefined
     this.#deps.timers.cancel(receive.wait)
-    this.#deps.turn.after(() => receive.answer(outcome))
+    this.#tell(() => receive.answer(outcome))
   }
 
   /** A receive whose connection is gone is answered to nobody. */
@@ -534,7 +536,7 @@ export class GroupSubscription {
 
   #send(member: Member, delivery: Delivery): void {
     const sink = member.sink as MemberSink
-    this.#deps.turn.after(() => sink.deliver(delivery))
+    this.#tell(() => sink.deliver(delivery))
     const { counters } = this.#deps
     this.messagesOut += delivery.messageCount
     this.bytesOut += delivery.record.length
@@ -546,8 +548,13 @@ export class GroupSubscription {
   #announceGap(queue: GroupQueue, gap: Extract<Taken, { kind: 'gap' }>): void {
     this.#deps.counters.gaps++
     for (const { sink } of this.#members.values()) {
-      if (sink !== undefined) this.#deps.turn.after(() => sink.gap(queue.log.queueId, gap.expected, gap.next))
+      if (sink !== undefined) this.#tell(() => sink.gap(queue.log.queueId, gap.expected, gap.next))
     }
+  }
+
+  /** Tells, after this turn's commit, what happened to messages: as durable as they are. */
+  #tell(effect: () => void): void {
+    this.#deps.turn.after(effect, this.#deps.isRelaxed())
   }
 }
 

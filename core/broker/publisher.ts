@@ -81,7 +81,7 @@ export class Publisher {
           return this.#append(topic, request, answer, clientId)
         case 'duplicate':
           counters.duplicateMessages += messageCount
-          return turn.after(() => this.#answerDuplicate(topic, request, answer))
+          return turn.after(() => this.#answerDuplicate(topic, request, answer), topic.isRelaxed)
         case 'fenced':
           throw new PocketError(
             'PRODUCER_FENCED',
@@ -127,7 +127,10 @@ export class Publisher {
     const { segments, scheduled } = this.#place(topic, request, batch, { clientId, sentMs, arrivedMs })
     topic.producers.advance(producerId, producerEpoch, baseSequence + messageCount - 1)
     this.count(topic, request)
-    turn.after(() => answer({ duplicate: false, storedMs: storedMsOf(topic, segments), segments, scheduled }))
+    const { isRelaxed } = topic
+    turn.after(() => {
+      answer({ duplicate: false, isRelaxed, storedMs: storedMsOf(topic, segments), segments, scheduled })
+    }, isRelaxed)
   }
 
   /** Throws STORE_FULL where the store has no room for clients' messages. */
@@ -172,7 +175,7 @@ export class Publisher {
     const { producerId, producerEpoch, baseSequence, messageCount } = request
     // Bytes of the request are a transport's: kept beyond this call they are copied.
     this.#deps.queries.places(topic, copyBytes(producerId), producerEpoch, baseSequence, messageCount).then(
-      ({ segments, scheduled }) => answer({ duplicate: true, storedMs: 0, segments, scheduled }),
+      ({ segments, scheduled }) => answer({ duplicate: true, isRelaxed: topic.isRelaxed, storedMs: 0, segments, scheduled }),
       (error: unknown) => answer(toPocketError(error)),
     )
   }

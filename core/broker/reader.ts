@@ -28,6 +28,8 @@ export interface ReaderDeps {
   readonly turn: Turn
   readonly timers: Timers
   readonly clock: Clock
+  /** Whether the topic is relaxed now. */
+  readonly isRelaxed: () => boolean
   readonly wake: (reader: Reader) => void
   readonly counters: BrokerCounters
   readonly readFailed: (error: Error) => void
@@ -97,7 +99,7 @@ export class BroadcastMember implements Reader {
 
   announceGap(queueId: number, expected: Position, next: Position): void {
     this.#deps.counters.gaps++
-    this.#deps.turn.after(() => this.#sink.gap(queueId, expected, next))
+    this.#deps.turn.after(() => this.#sink.gap(queueId, expected, next), this.#deps.isRelaxed())
   }
 
   /** In thousandths of a message per second. */
@@ -177,7 +179,7 @@ export class BroadcastMember implements Reader {
     this.#creditMessageCount -= part.messageCount
     this.#creditByteCount -= part.bytes.length
     this.#turnByteCount += part.bytes.length
-    this.#deps.turn.after(() => this.#sink.deliver(delivery))
+    this.#deps.turn.after(() => this.#sink.deliver(delivery), this.#deps.isRelaxed())
     this.messagesOut += part.messageCount
     this.bytesOut += part.bytes.length
     counters.messagesOut += part.messageCount
@@ -336,7 +338,7 @@ export class Pull implements Reader, Cancellable {
     }
     this.#deps.counters.messagesOut += this.#messageCount
     this.#deps.counters.bytesOut += this.#byteCount
-    this.#deps.turn.after(() => this.#answer(result))
+    this.#deps.turn.after(() => this.#answer(result), this.#deps.isRelaxed())
   }
 }
 

@@ -103,6 +103,7 @@ export class Registry {
       cleanupPolicy: options.cleanupPolicy ?? 'DELETE',
       ttlMs: options.ttlMs ?? 0,
       tracePermille: options.tracePermille ?? limits.tracePermilleDefault,
+      durability: options.durability ?? 'strict',
     }
     checkTopicConfig(config)
     return config

@@ -55,6 +55,11 @@ export class Topic {
     return this.config.cleanupPolicy === 'COMPACT'
   }
 
+  /** Whether a power cut may take its newest messages, and progress on them. */
+  get isRelaxed(): boolean {
+    return this.config.durability === 'relaxed'
+  }
+
   /** Whether what a message says decides on its queue. */
   get isRouted(): boolean {
     return this.config.messageType !== 'NORMAL' || this.isCompact

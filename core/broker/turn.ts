@@ -6,7 +6,10 @@
 //                              ├── writes ──> commit ── durable ──> effects, in order ──> released
 //                              │                  └──── otherwise ──> failed: no effect ever runs
 //                              └── none ────────────────────────────> effects, in order ──> released
+//
+// A commit is strict unless everything in its turn, each write and each effect, was said to be relaxed.
 
+import { assert } from '../assert.ts'
 import { PocketError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { CommitOutcome, Store, StoreWrite } from '../ports/store.ts'
@@ -28,6 +31,9 @@ export class Turn {
   readonly #deps: TurnDeps
   #writes: StoreWrite[] = []
   #effects: (() => void)[] = []
+  /** Of the writes and of the effects, so many were said to be relaxed. */
+  #relaxedWriteCount = 0
+  #relaxedEffectCount = 0
   #scheduled = false
   /** Something came in that the turn in flight does not hold. */
   #touched = false
@@ -52,15 +58,25 @@ export class Turn {
     this.#deps.clock.defer(this.#end)
   }
 
-  /** Part of the commit of this turn. */
-  write(key: Uint8Array, value: Uint8Array | null): void {
+  /** Part of the commit of this turn; `isRelaxed`: of a topic whose messages a power cut may take. */
+  write(key: Uint8Array, value: Uint8Array | null, isRelaxed = false): void {
     this.#writes.push({ key, value })
+    if (isRelaxed) this.#relaxedWriteCount++
     this.touch()
   }
 
-  /** Runs after the commit of this turn, in the order given; never if that commit fails. */
-  after(effect: () => void): void {
+  /** Of the writes that `prepare` has added, so many more are relaxed. */
+  relax(writeCount: number): void {
+    this.#relaxedWriteCount += writeCount
+  }
+
+  /**
+   * Runs after the commit of this turn, in the order given; never if that commit fails. `isRelaxed`: what it tells may be
+   * undone by a power cut.
+   */
+  after(effect: () => void, isRelaxed = false): void {
     this.#effects.push(effect)
+    if (isRelaxed) this.#relaxedEffectCount++
     this.touch()
   }
 
@@ -89,8 +105,12 @@ export class Turn {
     this.#deps.prepare(this.#writes)
     const writes = this.#writes
     const effects = this.#effects
+    assert(this.#relaxedWriteCount <= writes.length, 'only writes of the turn are relaxed')
+    const isRelaxed = this.#relaxedWriteCount === writes.length && this.#relaxedEffectCount === effects.length
     this.#writes = []
     this.#effects = []
+    this.#relaxedWriteCount = 0
+    this.#relaxedEffectCount = 0
     if (writes.length === 0) {
       this.#release(effects)
       return
@@ -106,7 +126,7 @@ export class Turn {
       }
       this.#deps.committed(writes.length)
       this.#release(effects)
-    })
+    }, { isRelaxed })
   }
 
   #release(effects: readonly (() => void)[]): void {

@@ -3,7 +3,7 @@
 
 import type { FilterKind } from '../filter/message-filter.ts'
 import type { MessageId } from '../model/message.ts'
-import type { CleanupPolicy, ConsumeMode, ExhaustedPolicy, MessageType, RetryPolicy } from '../model/topic.ts'
+import type { CleanupPolicy, ConsumeMode, Durability, ExhaustedPolicy, MessageType, RetryPolicy } from '../model/topic.ts'
 import type { Timeline } from '../protocol/frames.ts'
 import type { Duration, From, Message } from './topic-api.ts'
 
@@ -25,6 +25,11 @@ export interface TopicSettings {
   readonly ttl?: Duration
   /** The share of messages that are traced, 0 to 1 in thousandths. */
   readonly trace?: number
+  /**
+   * strict, the default: an answer comes when the disk is synced. relaxed: it may come before, and a power cut take the
+   * newest messages and acks. A relay always syncs; a browser's engine is faster so.
+   */
+  readonly durability?: Durability
 }
 
 /** How a topic is. */
@@ -38,6 +43,7 @@ export interface TopicInfo {
   readonly ttlMs: number
   /** 0 to 1. */
   readonly trace: number
+  readonly durability: Durability
 }
 
 /** A topic in a list. */
@@ -142,20 +148,22 @@ export interface GroupDetail {
 export interface Admin {
   /** Creates a topic; the same settings again are no error, others are TOPIC_EXISTS. */
   createTopic(topic: string, settings?: TopicSettings): Promise<TopicDetail>
-  /** All topics, by name. */
+  /** Topics by name, all of them or at most `max` behind `after`. */
   listTopics(
-    options?: { readonly containing?: string },
+    options?: { readonly containing?: string; readonly after?: string; readonly max?: number },
   ): Promise<readonly ListedTopic[]>
-  /** Changes retention, ttl or trace of a topic. BAD_ARGUMENT for the rest, which stays as it was made. */
+  /** Changes retention, ttl, trace or durability of a topic. BAD_ARGUMENT for the rest, which stays as it was made. */
   configureTopic(topic: string, settings: TopicSettings): Promise<TopicDetail>
   describeTopic(topic: string): Promise<TopicDetail>
   /** Deletes the topic, its messages and every group's progress on it; its consumers end with TOPIC_NOT_FOUND. */
   deleteTopic(topic: string): Promise<void>
   /** Makes the group, or changes what is named of it. */
   configureGroup(group: string, settings: GroupSettings): Promise<GroupDetail>
-  /** All groups, by name. */
+  /** Groups by name, all of them or at most `max` behind `after`. */
   listGroups(options?: {
     readonly containing?: string
+    readonly after?: string
+    readonly max?: number
   }): Promise<readonly GroupInfo[]>
   /** Deletes a group and its progress on every topic; its consumers end with GROUP_NOT_FOUND. */
   deleteGroup(group: string): Promise<void>
@@ -200,6 +208,17 @@ export interface Admin {
   recall(topic: string, recallHandle: string): Promise<void>
   /** Transactions that are not ended, of one producer group or of all; `max` is 1,000 by default. */
   listTransactions(options?: { readonly producerGroup?: string; readonly max?: number }): Promise<readonly TransactionInfo[]>
+  /** The relay itself: version, settings in force, figures. FORBIDDEN where there is none, as on device topics. */
+  describeRelay(): Promise<RelayInfo>
+  /** Connections by client id, at most `max` (default 500) behind `after`; `containing` looks at id, name and address. */
+  listConnections(
+    options?: { readonly containing?: string; readonly after?: string; readonly max?: number },
+  ): Promise<readonly ConnectionInfo[]>
+  /**
+   * Ends a client's connections; the client ends with FORBIDDEN and does not come back by itself. CONNECTION_NOT_FOUND
+   * where it has none.
+   */
+  closeConnection(clientId: string): Promise<void>
   /** What happened to messages of an id, or of a key in a topic; newest last, at most `max` (default 64, at most 256). */
   trace(what: { readonly messageId: string } | {
     readonly topic: string
@@ -208,6 +227,29 @@ export interface Admin {
     readonly to?: Date
     readonly max?: number
   }): Promise<readonly Timeline[]>
+}
+
+/** A relay as it tells of itself. */
+export interface RelayInfo {
+  readonly version: string
+  readonly startedMs: number
+  readonly settings: readonly { readonly name: string; readonly value: string; readonly meaning: string }[]
+  /** By name, whole numbers with their unit in the name: `connections`, `messagesInTotal`, `commitMicrosP99`, … */
+  readonly figures: ReadonlyMap<string, number>
+}
+
+/** A client's connection to the relay. */
+export interface ConnectionInfo {
+  readonly clientId: string
+  readonly clientName: string
+  /** Its address, as the relay sees it. */
+  readonly peer: string
+  readonly sinceMs: number
+  /** Subscriptions and followers. */
+  readonly streamCount: number
+  readonly requestsInHand: number
+  /** Waiting to be taken by the client. */
+  readonly bufferedBytes: number
 }
 
 /** A message that waits. */

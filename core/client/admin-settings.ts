@@ -12,7 +12,7 @@ const retryFactorDefault = 2
 
 /** Throws BAD_ARGUMENT where a duration or a share is none. What the relay allows, it says itself. */
 export function topicOptionsOf(settings: TopicSettings): CallFields<'CREATE_TOPIC'>['options'] {
-  const { queueCount, messageType, retention, retentionBytes, cleanupPolicy, ttl, trace } = settings
+  const { queueCount, messageType, retention, retentionBytes, cleanupPolicy, ttl, trace, durability } = settings
   if (trace !== undefined && !(trace >= 0 && trace <= 1)) {
     throw new PocketError('BAD_ARGUMENT', `trace is ${trace}; it is a share, 0 to 1`)
   }
@@ -24,6 +24,7 @@ export function topicOptionsOf(settings: TopicSettings): CallFields<'CREATE_TOPI
     cleanupPolicy,
     ttlMs: msOf(ttl, 'ttl'),
     tracePermille: trace === undefined ? undefined : Math.round(trace * 1000),
+    durability,
   }
 }
 

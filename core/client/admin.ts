@@ -9,7 +9,7 @@ import type { FrameFields } from '../protocol/frames.ts'
 import { producerIdToBytes, producerIdToText } from '../record/record-batch.ts'
 import type { CallFields } from '../session/requests.ts'
 import { groupDetailOf, groupOptionsOf, topicDetailOf, topicInfoOf, topicOptionsOf } from './admin-settings.ts'
-import type { Admin, DelayedInfo, From, GroupInfo, ListedTopic, Message, TransactionInfo } from './api.ts'
+import type { Admin, ConnectionInfo, DelayedInfo, From, GroupInfo, ListedTopic, Message, TransactionInfo } from './api.ts'
 import type { CallRelay } from './call.ts'
 import { bytes } from './codec.ts'
 import type { MessageSource, Replies } from './message.ts'
@@ -34,10 +34,11 @@ export function createAdmin({ call, replies }: AdminDeps): Admin {
       return topicDetailOf(await call('CREATE_TOPIC', { topic, options: topicOptionsOf(settings) }, 'TOPIC'))
     },
 
-    async listTopics({ containing = '' } = {}) {
+    async listTopics({ containing = '', after = '', max = Infinity } = {}) {
       const topics: ListedTopic[] = []
-      for (let after = '', more = true; more;) {
-        const page = await call('LIST_TOPICS', { after, containing, countMax: pageCount }, 'TOPICS')
+      for (let more = true; more && topics.length < max;) {
+        const countMax = Math.min(pageCount, max - topics.length)
+        const page = await call('LIST_TOPICS', { after, containing, countMax }, 'TOPICS')
         for (const { messageCount, delayedCount, ...summary } of page.topics) {
           topics.push({ ...topicInfoOf(summary), messageCount, delayedCount })
         }
@@ -68,10 +69,11 @@ export function createAdmin({ call, replies }: AdminDeps): Admin {
       return groupDetailOf(await call('CONFIGURE_GROUP', { group, options: groupOptionsOf(settings) }, 'GROUP'))
     },
 
-    async listGroups({ containing = '' } = {}) {
+    async listGroups({ containing = '', after = '', max = Infinity } = {}) {
       const groups: GroupInfo[] = []
-      for (let after = '', more = true; more;) {
-        const page = await call('LIST_GROUPS', { after, containing, countMax: pageCount }, 'GROUPS')
+      for (let more = true; more && groups.length < max;) {
+        const countMax = Math.min(pageCount, max - groups.length)
+        const page = await call('LIST_GROUPS', { after, containing, countMax }, 'GROUPS')
         groups.push(...page.groups.map(({ isPaused: paused, ...summary }) => ({ ...summary, paused })))
         more = page.more && page.groups.length > 0
         after = page.groups.at(-1)?.group ?? after
@@ -180,6 +182,29 @@ export function createAdmin({ call, replies }: AdminDeps): Admin {
         more = page.more && page.transactions.length > 0
       }
       return transactions
+    },
+
+    async describeRelay() {
+      const { version, startedMs, settings, figures } = await call('DESCRIBE_RELAY', {}, 'RELAY')
+      return { version, startedMs, settings, figures: new Map(figures.map(({ name, value }) => [name, value])) }
+    },
+
+    async listConnections({ containing = '', after = '', max = pageCount } = {}) {
+      checkCount('max', max)
+      const connections: ConnectionInfo[] = []
+      for (let more = true; more && connections.length < max;) {
+        const countMax = Math.min(pageCount, max - connections.length)
+        const page = await call('LIST_CONNECTIONS', { after, containing, countMax }, 'CONNECTIONS')
+        connections.push(...page.connections)
+        more = page.more && page.connections.length > 0
+        after = page.connections.at(-1)?.clientId ?? after
+      }
+      return connections
+    },
+
+    async closeConnection(clientId) {
+      // A second time it might hit the client's next connection.
+      await call('CLOSE_CONNECTION', { clientId }, 'DONE', false)
     },
 
     async trace(what) {

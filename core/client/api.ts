@@ -4,11 +4,13 @@
 import type { PocketError } from '../errors.ts'
 import type { Admin } from './admin-api.ts'
 import type { FollowOptions, Follower } from './follower-api.ts'
+import type { StandardSchema } from './schema.ts'
 import type { Codec, Duration, GapEvent, Topic } from './topic-api.ts'
 import type { AsyncTransactionOptions, TransactionOptions, TransactionProducer } from './transaction-api.ts'
 
 export type * from './admin-api.ts'
 export type * from './follower-api.ts'
+export type { SchemaIssue, StandardSchema } from './schema.ts'
 export type * from './topic-api.ts'
 export type * from './transaction-api.ts'
 
@@ -46,6 +48,17 @@ export interface ClientEvents {
   readonly error: PocketError
 }
 
+/** What a topic's values are. */
+export interface TopicOptions<T> {
+  /** Values to bytes and back. Default `json`. */
+  readonly codec?: Codec<T>
+  /**
+   * Any Standard Schema whose `validate` answers at once: checks what is sent, and what is received when its value is
+   * read. VALUE_INVALID where it does not fit.
+   */
+  readonly schema?: StandardSchema<unknown, T>
+}
+
 /** A connection to a broker, kept up by itself. Closing it closes its producers and consumers. */
 export interface Client extends AsyncDisposable {
   /** Where the connection stands now; the `link` event tells of changes. */
@@ -61,7 +74,7 @@ export interface Client extends AsyncDisposable {
    * A handle of a topic: its name and codec. It makes nothing at the relay by itself. What is sent through one handle
    * keeps its order; two handles are two producers. Throws BAD_NAME.
    */
-  topic<T = unknown>(name: string, options?: { readonly codec?: Codec<T> }): Topic<T>
+  topic<T = unknown>(name: string, options?: TopicOptions<T>): Topic<T>
   /**
    * A producer whose messages become visible together, over all their topics, or not at all; one per producer group and
    * client. Throws BAD_NAME, BAD_ARGUMENT or CLOSED.

@@ -12,17 +12,22 @@ import { ClientSession, type SessionState } from '../session/client-session.ts'
 import { onAbort } from './abort.ts'
 import { createAdmin } from './admin.ts'
 import type {
-  Admin, Client, ClientEvents, ClientOptions, Codec, Follower, FollowOptions, LinkState, Topic, TransactionOptions,
-  TransactionProducer,
+  Admin, Client, ClientEvents, ClientOptions, ConsumeOptions, Follower, FollowOptions, LinkState, PushConsumer, Topic,
+  TopicOptions, TransactionOptions, TransactionProducer,
 } from './api.ts'
 import { createCall } from './call.ts'
-import { json } from './codec.ts'
+import { bytes, json } from './codec.ts'
 import { durationToMs } from './duration.ts'
 import { EventEmitter } from './event-emitter.ts'
 import { LogFollower } from './follower.ts'
+import type { HostClient, HostProducer, HostProducerOptions, RelayClient } from './host-client.ts'
+import type { Outbox } from './outbox.ts'
+import { Producer } from './producer.ts'
 import { PublishWindow } from './publish-window.ts'
 import { RequestReply } from './request-reply.ts'
+import { withSchema } from './schema.ts'
 import { checkPositions } from './start-policy.ts'
+import type { OpenStream } from './subscription.ts'
 import { type Closeable, closeableOf, TopicHandle, type TopicHandleDeps } from './topic.ts'
 import { GroupProducer } from './transaction-producer.ts'
 
@@ -43,7 +48,20 @@ export function createClient(deps: ClientDeps, options: ClientOptions = {}): Cli
   return new SessionClient(deps, options)
 }
 
-class SessionClient implements Client {
+/** The same for a host that acts for others. */
+export function createHostClient(deps: ClientDeps, options: ClientOptions = {}): HostClient {
+  return new SessionClient(deps, options)
+}
+
+/**
+ * The same for a device with one relay: it tries without end, whatever becomes of a token, so `connectTimeout` is not
+ * heeded, and `connected` only rejects when it is closed or refused for another reason.
+ */
+export function createRelayClient(deps: ClientDeps, options: ClientOptions = {}): RelayClient {
+  return new SessionClient(deps, options, true)
+}
+
+class SessionClient implements RelayClient {
   readonly connected: Promise<void>
   readonly admin: Admin
   readonly #clock: Clock
@@ -60,7 +78,7 @@ class SessionClient implements Client {
   #closing: Promise<void> | undefined
   #isSendingOver = false
 
-  constructor({ dialler, clock, random, log = silentLog }: ClientDeps, options: ClientOptions) {
+  constructor({ dialler, clock, random, log = silentLog }: ClientDeps, options: ClientOptions, isPatient = false) {
     const { name = '', auth = '', signal, connectTimeout = '10s', requestTimeout = '30s' } = options
     if (textToBytes(name).length > fixedLimits.textBytesMax) {
       throw new PocketError('BAD_ARGUMENT', `name is over ${fixedLimits.textBytesMax} bytes`)
@@ -75,7 +93,8 @@ class SessionClient implements Client {
     const session = new ClientSession({ dialler, clock, random, log }, {
       clientName: name,
       token: typeof auth === 'string' ? () => auth : auth,
-      connectTimeoutMs: durationToMs(connectTimeout, 'connectTimeout'),
+      connectTimeoutMs: isPatient ? undefined : durationToMs(connectTimeout, 'connectTimeout'),
+      isPatient,
       changed: (state, error) => this.#changed(state, error),
     })
     this.#session = session
@@ -109,8 +128,28 @@ class SessionClient implements Client {
     return this.#session.state
   }
 
-  topic<T = unknown>(name: string, { codec = json<T>() }: { readonly codec?: Codec<T> } = {}): Topic<T> {
-    return new TopicHandle(this.#topicDeps, name, codec)
+  topic<T = unknown>(name: string, { codec = json<T>(), schema }: TopicOptions<T> = {}): Topic<T> {
+    return new TopicHandle(this.#topicDeps, name, schema === undefined ? codec : withSchema(codec, schema))
+  }
+
+  producer(topic: string, options: HostProducerOptions): HostProducer {
+    this.#topicDeps.checkOpen('send')
+    checkTopicName(topic)
+    const producer = new Producer(this.#topicDeps, topic, bytes, options)
+    this.#producers.add(producer)
+    return producer
+  }
+
+  carry(outbox: Outbox): void {
+    outbox.carry(this.#topicDeps)
+  }
+
+  consumeStream(topic: string, options: ConsumeOptions, openStream: OpenStream): PushConsumer<Uint8Array> {
+    return new TopicHandle(this.#topicDeps, topic, bytes).consumeStream(options, openStream)
+  }
+
+  nudge(): void {
+    this.#session.nudge()
   }
 
   transactions(options: TransactionOptions): TransactionProducer {

@@ -77,6 +77,11 @@ export class LeaseCustody implements Custody {
     return this.#settlements.retry(delivery, index, delayMs)
   }
 
+  /** It was taken, but nobody saw it: back as if it had not been delivered. */
+  release(delivery: Delivery, index: number): void {
+    this.#settlements.release(delivery, index)
+  }
+
   extend(delivery: Delivery, index: number, leaseMs: number): Promise<void> {
     const untilMs = this.#clock.monotonic() + leaseMs
     return this.#settlements.extend(delivery, index, leaseMs, (failure) => {

@@ -36,6 +36,8 @@ export class Delivery {
   isExtending = false
   /** Its lease is left to run out. */
   isAbandoned = false
+  /** Of this device, and not at the relay yet: it has no place. */
+  isPending = false
   #isLost = false
   #abort: AbortController | undefined
 

@@ -29,6 +29,7 @@ export interface Custody {
   ack(delivery: Delivery, index: number): void
   ackHeard(delivery: Delivery, index: number): Promise<void>
   retry(delivery: Delivery, index: number, delayMs: number | undefined): Promise<void>
+  release(delivery: Delivery, index: number): void
   extend(delivery: Delivery, index: number, leaseMs: number): Promise<void>
 }
 
@@ -65,12 +66,23 @@ export class ReceivedMessage<T> extends MessageView implements Message<T> {
     return this.#delivery.attempt
   }
 
+  /** Sent by this device and not at the relay yet: queue id and offset mean nothing. It comes again once it is. */
+  get pending(): boolean {
+    return this.#delivery.isPending
+  }
+
+  /** Of the queue's log, for positions. */
+  get epoch(): number {
+    return this.#delivery.next.epoch
+  }
+
   get value(): T {
     if (this.#value === undefined) {
       const { codec } = this.#source
       try {
         this.#value = { decoded: codec.decode(this.body) }
       } catch (cause) {
+        if (cause instanceof PocketError && cause.code === 'VALUE_INVALID') throw cause
         throw new PocketError('BAD_ARGUMENT', `the body of message ${this.messageId} is not ${codec.name}`, { cause })
       }
     }
@@ -122,6 +134,13 @@ export class ReceivedMessage<T> extends MessageView implements Message<T> {
   reply(value: unknown, options?: ReplyOptions): Promise<void> {
     const { replies, codec } = this.#source
     return replies.reply(this.properties, options?.codec ?? codec as Codec<unknown>, value, options)
+  }
+
+  /** For hosts: the application behind them never saw it. It goes back as if it had not been delivered. */
+  release(): void {
+    if (this.#state !== open) return
+    this.#state = retried
+    this.#source.custody?.release(this.#delivery, this.#index)
   }
 
   /** The handler returned: acks what it has not settled itself, without a promise. */

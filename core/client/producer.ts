@@ -10,7 +10,7 @@ import { must } from '../assert.ts'
 import { ByteWriter } from '../bytes.ts'
 import { PocketError } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
-import type { MessageHeaders, ProducerId } from '../model/message.ts'
+import type { ProducerId } from '../model/message.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { FrameFields } from '../protocol/frames.ts'
@@ -21,30 +21,19 @@ import type { ClientSession, SessionParticipant, TurnParticipant } from '../sess
 import type { AnswerFrame } from '../session/requests.ts'
 import { abortError, onAbort } from './abort.ts'
 import type { Codec, SendOptions, SendReceipt } from './api.ts'
-import { Places } from './places.ts'
-import { type BatchOwner, PublishBatch, type RejectSend, type ResolveSend } from './publish-batch.ts'
+import type { HostProducerOptions } from './host-client.ts'
+import {
+  batchBytesAim, type BatchOwner, internalErrorsMax, kindOf, PublishBatch, publishFieldsBytesMax, type RejectSend,
+  type ResolveSend, resolveWith,
+} from './publish-batch.ts'
 import type { PublishWindow, WindowUser } from './publish-window.ts'
 import { asSendError, encodeBody, SendHeaders } from './send-options.ts'
 
-/** A batch is closed when it has about so much: the relay's records are as large. */
-const batchBytesAim = 256 * 1024
 /** `ready` waits while so much is unanswered. */
 const roomMessageCount = 16_384
 const roomBytes = 4 * 1024 * 1024
 /** Beyond it `send` refuses: whoever does not wait for `ready` gets no more memory. */
 const pendingBytesMax = 256 * 1024 * 1024
-/** A bug of the relay that a batch brings about every time must not hold up the producer for ever. */
-const internalErrorsMax = 5
-/** Fields of a PUBLISH beside the messages. */
-const publishFieldsBytesMax = 1024
-
-/**
- * What a topic or the relay may refuse, and the whole batch with it: messages of different kinds share none. Bits of a
- * kind.
- */
-const kindMessageGroup = 1
-const kindPriority = 2
-const kindScheduled = 4
 
 export interface ProducerDeps {
   readonly session: ClientSession
@@ -60,6 +49,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   #producerId: ProducerId
   #producerEpoch = 0
   #sequenceNext = 0
+  readonly #renumbered: HostProducerOptions['renumbered']
   readonly #writer = new ByteWriter(1024)
   readonly #scratch = new ByteWriter(256)
   readonly #headers: SendHeaders
@@ -79,12 +69,15 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   #roomWaiters: { readonly resolve: () => void; readonly reject: (error: PocketError) => void }[] = []
   #idleWaiters: (() => void)[] = []
 
-  constructor(deps: ProducerDeps, topic: string, codec: Codec<T>) {
+  constructor(deps: ProducerDeps, topic: string, codec: Codec<T>, host?: HostProducerOptions) {
     this.#deps = deps
     this.#topic = topic
     this.#codec = codec
     this.#headers = new SendHeaders(deps.clock)
-    this.#producerId = producerIdToText(deps.random.bytes(8))
+    this.#producerId = host?.identity.producerId ?? producerIdToText(deps.random.bytes(8))
+    this.#producerEpoch = host?.identity.producerEpoch ?? 0
+    this.#sequenceNext = host?.identity.sequenceNext ?? 0
+    this.#renumbered = host?.renumbered
     deps.session.join(this)
   }
 
@@ -164,7 +157,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
       const isFull = open.messageCount >= fixedLimits.batchMessageCountMax ||
         this.#writer.length + bodySize > batchBytesAim
       if (!isFull && this.#openKind === kind) return open
-      this.#seal()
+      this.seal()
     }
     this.#open = new PublishBatch(this, this.#topic)
     this.#openKind = kind
@@ -184,7 +177,8 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     promise.then(stopListening, stopListening)
   }
 
-  #seal(): void {
+  /** Ends the batch: what is sent from here on goes into another. */
+  seal(): void {
     const open = this.#open
     if (open === undefined) return
     open.seal(this.#writer.finish())
@@ -195,7 +189,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
 
   turnEnded(): void {
     this.#isTouched = false
-    this.#seal()
+    this.seal()
     this.pump()
   }
 
@@ -293,7 +287,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     this.#isUp = false
     this.#end ??= error
     this.#cancelPause?.()
-    this.#seal()
+    this.seal()
     const batches = [...this.#unanswered.splice(0), ...this.#queued.splice(0)]
     for (const batch of batches) batch.rejectAll(error)
     this.#pendingCount = 0
@@ -357,6 +351,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   #renumber(): void {
     this.#producerEpoch++
     this.#sequenceNext = 0
+    this.#renumbered?.({ producerId: this.#producerId, producerEpoch: this.#producerEpoch, sequenceNext: 0 })
     for (const batch of this.#unanswered) {
       if (batch.outcome !== undefined && !(batch.outcome instanceof PocketError)) continue
       this.#place(batch)
@@ -389,19 +384,3 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
 }
 
 const noBytes = new Uint8Array(0)
-
-/** Tells each sender where its message is. */
-function resolveWith(batch: PublishBatch<SendReceipt>, answer: FrameFields<'PUBLISHED'>): void {
-  const { duplicate } = answer
-  const places = new Places(answer.segments, answer.scheduled)
-  batch.resolveAll((messageId) => {
-    places.next()
-    const { queueId, offset, epoch, deliverMs } = places
-    return { messageId, queueId, offset, epoch, duplicate, deliverMs, recallHandle: places.recallHandleOf(messageId) }
-  })
-}
-
-function kindOf({ messageGroup, priority, delayMs, deliverMs }: MessageHeaders): number {
-  return (messageGroup === undefined ? 0 : kindMessageGroup) | (priority === undefined ? 0 : kindPriority) |
-    (delayMs === undefined && deliverMs === undefined ? 0 : kindScheduled)
-}

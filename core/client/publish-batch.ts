@@ -4,9 +4,19 @@
 import { must } from '../assert.ts'
 import { ByteWriter } from '../bytes.ts'
 import type { PocketError } from '../errors.ts'
-import type { MessageId, ProducerId } from '../model/message.ts'
+import type { MessageHeaders, MessageId, ProducerId } from '../model/message.ts'
+import type { FrameFields } from '../protocol/frames.ts'
 import { decodeMessage, encodeMessage } from '../record/message-codec.ts'
 import type { AnswerFrame, AnswerHandler } from '../session/requests.ts'
+import type { SendReceipt } from './api.ts'
+import { Places } from './places.ts'
+
+/** A batch is closed when it has about so much: the relay's records are as large. */
+export const batchBytesAim = 256 * 1024
+/** A bug of the relay that a batch brings about every time must not hold up the producer for ever. */
+export const internalErrorsMax = 5
+/** Fields of a PUBLISH beside the messages. */
+export const publishFieldsBytesMax = 1024
 
 export type ResolveSend<R> = (receipt: R) => void
 export type RejectSend = (error: PocketError) => void
@@ -58,7 +68,11 @@ export class PublishBatch<R> implements AnswerHandler {
   /** Its sender stops waiting; a message that was not sent yet never is. */
   giveUp(index: number, error: PocketError): void {
     this.#rejects[index]?.(error)
-    if (this.place !== undefined) return
+    if (this.place === undefined) this.drop(index)
+  }
+
+  /** A message that was not sent yet never is. */
+  drop(index: number): void {
     this.#dropped ??= new Set()
     this.#dropped.add(index)
   }
@@ -125,3 +139,29 @@ export class PublishBatch<R> implements AnswerHandler {
 /** More than tag, keys, group and properties of one message take. */
 const headersBytesMax = 24 * 1024
 const noBytes = new Uint8Array(0)
+
+/** Tells each sender where its message is. */
+export function resolveWith(batch: PublishBatch<SendReceipt>, answer: FrameFields<'PUBLISHED'>): void {
+  const { duplicate } = answer
+  const durability = answer.isRelaxed ? 'relaxed' as const : 'strict' as const
+  const places = new Places(answer.segments, answer.scheduled)
+  batch.resolveAll((messageId) => {
+    places.next()
+    const { queueId, offset, epoch, deliverMs } = places
+    return { messageId, queueId, offset, epoch, duplicate, durability, deliverMs, recallHandle: places.recallHandleOf(messageId) }
+  })
+}
+
+const kindMessageGroup = 1
+const kindPriority = 2
+const kindScheduled = 4
+
+/** What a topic or the relay may refuse, and the whole batch with it, as bits: messages of different kinds share none. */
+export function kindOf({ messageGroup, priority, delayMs, deliverMs }: MessageHeaders): number {
+  return (messageGroup === undefined ? 0 : kindMessageGroup) | (priority === undefined ? 0 : kindPriority) |
+    (delayMs === undefined && deliverMs === undefined ? 0 : kindScheduled)
+}
+
+export function isScheduledKind(kind: number): boolean {
+  return (kind & kindScheduled) !== 0
+}

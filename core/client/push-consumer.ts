@@ -18,7 +18,9 @@ import { MessageRunner } from './message-runner.ts'
 import { PositionReports } from './position-reports.ts'
 import { type Notice, PrefetchBuffer, type PrefetchWindow } from './prefetch-buffer.ts'
 import { SettlePromise } from './settle-promise.ts'
-import { Subscription, type SubscriptionDeps, type SubscriptionTerms } from './subscription.ts'
+import {
+  type ConsumerStream, type OpenStream, Subscription, type SubscriptionDeps, type SubscriptionOwner, type SubscriptionTerms,
+} from './subscription.ts'
 
 /** How long `close` waits for handlers that run; one of them may be waiting for `close`. */
 const handlersMsMax = 10_000
@@ -30,6 +32,8 @@ export interface PushConsumerDeps extends SubscriptionDeps {
   /** Something failed that no call was waiting for. */
   readonly report: (error: PocketError) => void
   readonly closed: (consumer: { close(): Promise<void> }) => void
+  /** Where messages come from; default: a subscription at the relay. */
+  readonly openStream?: OpenStream
 }
 
 export interface PushConsumerOptions<T> {
@@ -52,7 +56,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   readonly subscribed: Promise<void>
   readonly #deps: PushConsumerDeps
   readonly #options: PushConsumerOptions<T>
-  readonly #subscription: Subscription
+  readonly #subscription: ConsumerStream
   /** Undefined for BROADCASTING, which has no leases. */
   readonly #custody: LeaseCustody | undefined
   readonly #source: MessageSource<T>
@@ -85,15 +89,16 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
       this.#settleSubscribed = { resolve, reject }
     })
     this.subscribed.catch(ignore)
-    this.#subscription = new Subscription(deps, terms, {
+    const owner: SubscriptionOwner = {
       resumePositions: () => this.#resumePositions(),
       opened: (frame) => this.#opened(frame),
       suspended: () => this.#suspended(),
-      deliver: (frame) => this.#deliver(frame),
+      deliver: (frame, isPending) => this.#deliver(frame, isPending),
       gap: (frame) => this.#gap(frame),
       reset: (frame) => this.#reset(frame),
       ended: (error) => this.#ended(error),
-    })
+    }
+    this.#subscription = deps.openStream?.(terms, owner) ?? new Subscription(deps, terms, owner)
     this.#custody = terms.mode === 'BROADCASTING' ? undefined : new LeaseCustody({
       session: deps.session,
       clock: deps.clock,
@@ -122,7 +127,9 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
       window,
       freed: (messageCount, byteCount) => this.#subscription.grant(messageCount, byteCount),
       noticed: (notice) => this.#noticed(notice),
-      finished: ({ queueId, next }) => this.#moved(queueId, next),
+      finished: ({ queueId, next, isPending }) => {
+        if (!isPending) this.#moved(queueId, next)
+      },
     })
     this.#subscription.start()
   }
@@ -172,7 +179,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
   positions(): ReadonlyMap<number, Position> {
     const positions = new Map(this.#taken)
     const { current } = this.#buffer
-    if (current !== undefined && current.takenCount > 0) {
+    if (current !== undefined && !current.isPending && current.takenCount > 0) {
       const offset = current.record.offsetAt(current.takenCount - 1) + 1
       positions.set(current.queueId, { epoch: current.next.epoch, offset })
     }
@@ -207,7 +214,7 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     for (let delivery = this.#buffer.head(); delivery !== undefined; delivery = this.#buffer.head()) {
       const message = new ReceivedMessage(this.#source, delivery, this.#buffer.take(delivery))
       if (tags === undefined || tags.has(message.tag ?? '')) {
-        if (this.#reports !== undefined) this.#inHand.set(message, delivery)
+        if (this.#reports !== undefined && !delivery.isPending) this.#inHand.set(message, delivery)
         return message
       }
       // The relay compares hashes of tags; here two tags had the same.
@@ -264,8 +271,14 @@ export class PrefetchingConsumer<T> implements PushConsumer<T> {
     })
   }
 
-  #deliver(frame: FrameFields<'DELIVER'>): void {
+  #deliver(frame: FrameFields<'DELIVER'>, isPending = false): void {
     const { queueId, next, record, leaseId } = frame
+    if (isPending) {
+      const delivery = new Delivery(frame, RecordBatch.view(record), this.#deps.clock.monotonic())
+      delivery.isPending = true
+      this.#buffer.add(delivery)
+      return this.#wake()
+    }
     const isKnown = this.#reports !== undefined && this.#hasReceived(queueId, next)
     if (record.length === 0) {
       if (!isKnown) this.#buffer.add({ kind: 'progress', queueId, next })

@@ -105,6 +105,14 @@ export class Settlements {
     this.#closed(delivery, untakenCount)
   }
 
+  /** One message that was taken and never seen goes back as if it had not been delivered. A failure says nothing new. */
+  release(delivery: Delivery, index: number): void {
+    if (this.#end !== undefined) return
+    const verb: Verb = { name: 'RETRY', how: 'release', delayMs: 0 }
+    this.#gather(verb, delivery, index, index + 1, { delivery, promise: undefined, answered: ignore })
+    this.#closed(delivery, 1)
+  }
+
   /** One message asks for a longer lease; the relay gives it to the whole delivery. */
   extend(
     delivery: Delivery, index: number, leaseMs: number, answered: Answered,

@@ -30,13 +30,29 @@ export interface SubscriptionOwner extends StreamOwner {
   resumePositions(): readonly QueuePosition[]
   /** The relay has the subscription, for the first time or again. */
   opened(frame: FrameFields<'SUBSCRIBED'>): void
-  deliver(frame: FrameFields<'DELIVER'>): void
+  /** `isPending`: of this device, and not at the relay yet. */
+  deliver(frame: FrameFields<'DELIVER'>, isPending?: boolean): void
   gap(frame: FrameFields<'GAP'>): void
   /** What was delivered of the queue is void. */
   reset(frame: FrameFields<'RESET'>): void
 }
 
-export class Subscription extends RelayStream<'SUBSCRIBED'> implements SubscriptionSink {
+/** Where a push consumer gets its messages from: a subscription at the relay, or a copy on the device. */
+export interface ConsumerStream {
+  readonly subscriptionId: number
+  start(): void
+  /** Allows so much more to be delivered. */
+  grant(messageCount: number, byteCount: number): void
+  /** Where the reader stands, to be kept; false where it can't be told now. */
+  report(positions: readonly QueuePosition[]): boolean
+  /** Ends it; `left` is called once everything that was reported is kept. */
+  leave(left: () => void): void
+}
+
+/** Opens a stream for whoever owns it. Nothing is told before `start`. */
+export type OpenStream = (terms: SubscriptionTerms, owner: SubscriptionOwner) => ConsumerStream
+
+export class Subscription extends RelayStream<'SUBSCRIBED'> implements SubscriptionSink, ConsumerStream {
   readonly #terms: SubscriptionTerms
   readonly #owner: SubscriptionOwner
   readonly #memberId: Uint8Array

@@ -3,7 +3,7 @@
 
 import type { MessageId } from '../model/message.ts'
 import type { Position } from '../model/position.ts'
-import type { ConsumeMode } from '../model/topic.ts'
+import type { ConsumeMode, Durability } from '../model/topic.ts'
 
 /** Values to bytes and back. A topic takes `json` unless it is given another. */
 export interface Codec<T> {
@@ -60,7 +60,7 @@ export interface SendOptions {
   readonly signal?: AbortSignal
 }
 
-/** The message is on the relay's disk, synced. */
+/** The message is on the relay's disk: synced, or as its topic's durability says. */
 export interface SendReceipt {
   /** Names the message from now on; `admin.findById` finds it. */
   readonly messageId: MessageId
@@ -72,6 +72,11 @@ export interface SendReceipt {
   readonly epoch: number | undefined
   /** The relay had it already, from an earlier try whose answer was lost. */
   readonly duplicate: boolean
+  /**
+   * What its topic promises when the receipt is made. `relaxed`: a power cut may still take the message, where the store
+   * beneath honours that. Undefined where it is not known.
+   */
+  readonly durability?: Durability
   /** When a delayed message is due, by the relay's clock; it has no place in a queue before. */
   readonly deliverMs: number | undefined
   /** Takes a delayed message back: `topic.recall`, `admin.recall`. */

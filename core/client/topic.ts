@@ -23,7 +23,7 @@ import { PrefetchingConsumer } from './push-consumer.ts'
 import type { RequestReply } from './request-reply.ts'
 import { AskingConsumer } from './simple-consumer.ts'
 import { checkCount, checkedPosition, checkPositions, startPolicyOf } from './start-policy.ts'
-import type { SubscriptionTerms } from './subscription.ts'
+import type { OpenStream, SubscriptionTerms } from './subscription.ts'
 
 const prefetchCountDefault = 1_000
 const prefetchBytesDefault = 4 * 1024 * 1024
@@ -102,13 +102,28 @@ export class TopicHandle<T> implements Topic<T> {
   }
 
   consume(options: ConsumeOptions): PushConsumer<T> {
+    return this.#consume(options, undefined)
+  }
+
+  /** A BROADCASTING consumer of what comes by another way, which keeps its positions unless the application has some. */
+  consumeStream(options: ConsumeOptions, openStream: OpenStream): PushConsumer<T> {
+    return this.#consume({ ...options, mode: 'BROADCASTING' }, openStream)
+  }
+
+  #consume(options: ConsumeOptions, openStream: OpenStream | undefined): PushConsumer<T> {
     const { mode = 'CLUSTERING', prefetch = prefetchCountDefault, prefetchBytes = prefetchBytesDefault } = options
     checkCount('prefetch', prefetch)
     checkCount('prefetchBytes', prefetchBytes)
     const from = options.from ?? (mode === 'BROADCASTING' ? 'latest' : 'earliest')
     const filter = filterOf(options.filter)
-    return closeableOf(this.#deps, options.signal, (closed) => new PrefetchingConsumer({ ...this.#deps, closed }, {
-      terms: { ...this.#termsOf(options, filter, from), mode, ...keeperOf(options, mode) },
+    return closeableOf(this.#deps, options.signal, (closed) => new PrefetchingConsumer({
+      ...this.#deps, closed, ...(openStream === undefined ? {} : { openStream }),
+    }, {
+      terms: {
+        ...this.#termsOf(options, filter, from),
+        mode,
+        ...(openStream === undefined ? keeperOf(options, mode) : streamKeeperOf(options)),
+      },
       codec: this.codec,
       filter,
       positions: checkPositions(options.positions ?? new Map()),
@@ -188,6 +203,11 @@ function keeperOf(
   }
   checkConsumerName(name)
   return { positionKeeper: 'broker', consumerName: name }
+}
+
+function streamKeeperOf({ positions, name = '' }: ConsumeOptions): Pick<SubscriptionTerms, 'positionKeeper' | 'consumerName'> {
+  if (name !== '') checkConsumerName(name)
+  return { positionKeeper: positions === undefined ? 'broker' : 'client', consumerName: name }
 }
 
 function pullStartOf(from: From | Position): StartPolicy {

@@ -82,8 +82,13 @@ export class GroupProducer implements TransactionProducer, SessionParticipant {
   }
 
   begin(): Transaction {
+    return this.beginAs(producerIdToText(this.#deps.random.bytes(8)))
+  }
+
+  /** For hosts, whose pages make the ids: 16 hex digits that nobody else has. */
+  beginAs(transactionId: string): Transaction {
     if (this.#end !== undefined) throw this.#end
-    return new HalfTransaction(this.#host, producerIdToText(this.#deps.random.bytes(8)))
+    return new HalfTransaction(this.#host, transactionId)
   }
 
   async run<R>(work: (transaction: Transaction) => R | Promise<R>): Promise<R> {

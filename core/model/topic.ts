@@ -13,6 +13,14 @@ export type MessageType = 'NORMAL' | 'FIFO' | 'PRIORITY'
 /** What is deleted: what is too old or too much; or, in a COMPACT topic, all but the last message of each key too. */
 export type CleanupPolicy = 'DELETE' | 'COMPACT'
 
+/**
+ * What an answer promises. strict: what it says survives a power cut. relaxed: a crash of the program only; a power cut may
+ * take the newest, where the store knows the difference.
+ */
+export type Durability = 'strict' | 'relaxed'
+
+const durabilities: readonly Durability[] = ['strict', 'relaxed']
+
 export interface TopicConfig {
   readonly queueCount: number
   readonly messageType: MessageType
@@ -25,6 +33,8 @@ export interface TopicConfig {
   readonly ttlMs: number
   /** So many of a thousand messages are traced. */
   readonly tracePermille: number
+  /** Of its messages, and of the progress of groups on it. */
+  readonly durability: Durability
 }
 
 /** Whether single messages of a topic go before those around them: superseded by its key's next, or moved away. */
@@ -74,6 +84,9 @@ export function checkTopicConfig(config: TopicConfig): void {
   wholeNumber('retentionBytes', config.retentionBytes, 0, Number.MAX_SAFE_INTEGER)
   wholeNumber('ttlMs', config.ttlMs, 0, fixedLimits.ttlMsMax)
   wholeNumber('tracePermille', config.tracePermille, 0, 1000)
+  if (!durabilities.includes(config.durability)) {
+    throw new PocketError('BAD_ARGUMENT', `durability must be ${durabilities.join(' or ')}, not ${config.durability}`)
+  }
   if (config.messageType === 'PRIORITY' && config.queueCount > fixedLimits.priorityMax + 1) {
     const text = `a PRIORITY topic has one queue per priority, at most ${fixedLimits.priorityMax + 1}, not ${config.queueCount}`
     throw new PocketError('BAD_ARGUMENT', text)

@@ -32,6 +32,15 @@ export type CommitOutcome =
   | { readonly kind: 'not-written'; readonly reason: 'full' | 'error'; readonly cause: unknown }
   | { readonly kind: 'unknown'; readonly cause: unknown }
 
+export interface CommitOptions {
+  /**
+   * The commit ends `durable` once it survives a crash of this program, while a power cut may still take it. It is never
+   * reordered: what a power cut leaves is all of the commits up to one of them. A store that knows no such difference
+   * ignores it.
+   */
+  readonly isRelaxed?: boolean
+}
+
 export type ReadOutcome =
   | { readonly kind: 'entries'; readonly entries: readonly StoreEntry[] }
   | { readonly kind: 'failed'; readonly cause: unknown }
@@ -55,7 +64,7 @@ export interface StoreSpace {
  */
 export interface Store {
   read(range: StoreRange, answer: (outcome: ReadOutcome) => void): void
-  commit(writes: readonly StoreWrite[], answer: (outcome: CommitOutcome) => void): void
+  commit(writes: readonly StoreWrite[], answer: (outcome: CommitOutcome) => void, options?: CommitOptions): void
   /** Cheap, possibly some seconds old. */
   space(): StoreSpace
   /** Ends the store; a commit in flight is answered first. Calling it again does nothing. */

@@ -18,6 +18,7 @@ export const clientId = text(64)
 export const remark = note(fixedLimits.textBytesMax)
 export const messageType = oneOf('NORMAL', 'FIFO', 'PRIORITY')
 export const cleanupPolicy = oneOf('DELETE', 'COMPACT')
+export const durability = oneOf('strict', 'relaxed')
 export const filterKind = oneOf('TAG', 'SQL92')
 export const positionKeeper = oneOf('client', 'broker')
 export const consumerName = text(fixedLimits.consumerNameBytesMax)
@@ -54,6 +55,26 @@ export const start: Field<StartPolicy> = {
 export const leaseRange = struct({ queueId: varint, leaseId: varint, offset: varint, count: varint })
 export const leaseRanges = list(leaseRange, fixedLimits.rangesPerFrameMax)
 
+/** A setting of the relay that is in force, as its operator gave it. */
+export const setting = struct({
+  name: text(64), value: remark, meaning: remark,
+})
+
+export const figure = struct({ name: text(64), value: varint })
+
+export const connectionSummary = struct({
+  clientId,
+  clientName: remark,
+  peer: remark,
+  /** When it was welcomed. */
+  sinceMs: varint,
+  /** Subscriptions and followers. */
+  streamCount: varint,
+  requestsInHand: varint,
+  /** Waiting to be taken by the client. */
+  bufferedBytes: varint,
+})
+
 export const topicConfig = struct({
   queueCount: varint,
   messageType,
@@ -62,6 +83,7 @@ export const topicConfig = struct({
   cleanupPolicy,
   ttlMs: varint,
   tracePermille: varint,
+  durability,
 })
 
 /** What a client names of a configuration; the relay's defaults fill the rest. */
@@ -73,6 +95,7 @@ export const topicOptions = struct({
   cleanupPolicy: optional(cleanupPolicy),
   ttlMs: optional(varint),
   tracePermille: optional(varint),
+  durability: optional(durability),
 })
 
 const retryKinds = oneOf('schedule', 'exponential')

@@ -5,10 +5,11 @@
 import { PocketError } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
 import {
-  change, clientId, consumerName, delayedMessage, filter, filterKind, group, groupConfig, groupOptions, groupSummary,
-  type leaseRange, leaseRanges, memberDescription, messageType, mode, position, positionKeeper, queueDescription, queuePosition,
-  queueProgress, rate, recallHandle, remark, requestId, segment, start, subscriptionId, timeline, topic, topicConfig,
-  topicOptions, topicPosition, topicRecord, topicSegment, topicSummary, transactionId, transactionOutcome, transactionSummary,
+  change, clientId, connectionSummary, consumerName, delayedMessage, figure, filter, filterKind, group, groupConfig,
+  groupOptions, groupSummary, leaseRanges, memberDescription, messageType, mode, position, positionKeeper,
+  queueDescription, queuePosition, queueProgress, rate, recallHandle, remark, requestId, segment, setting, start,
+  subscriptionId, timeline, topic, topicConfig, topicOptions, topicPosition, topicRecord, topicSegment, topicSummary,
+  transactionId, transactionOutcome, transactionSummary, type leaseRange,
 } from './fields.ts'
 import {
   type Field, fixedBytes, flag, list, oneOf, optional, rest, sizedBytes, struct, text, u8, u16, u32, type ValueOf, varint,
@@ -229,6 +230,17 @@ export const upstream = {
 
   /** Where a BROADCASTING member stands whose positions the relay keeps. No answer. */
   POSITIONS: frame(36, { subscriptionId, positions: list(queuePosition, fixedLimits.queueCountMax) }),
+
+  /** The relay itself: version, settings in force, figures. Answer: RELAY. */
+  DESCRIBE_RELAY: frame(37, { requestId }),
+
+  /** Connections by client id, behind `after`, whose id, name or peer holds `containing`. Answer: CONNECTIONS. */
+  LIST_CONNECTIONS: frame(38, {
+    requestId, after: clientId, containing: text(fixedLimits.textBytesMax), countMax: varint,
+  }),
+
+  /** Ends the connections of a client, which does not come back by itself. Answer: DONE. */
+  CLOSE_CONNECTION: frame(39, { requestId, clientId }),
 } as const
 
 // ── relay to client ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,6 +270,8 @@ export const downstream = {
   PUBLISHED: frame(67, {
     requestId,
     duplicate: flag,
+    /** The topic is relaxed: a power cut may take it. */
+    isRelaxed: flag,
     storedMs: varint,
     segments: list(segment, fixedLimits.batchMessageCountMax),
     /** When each of the delayed messages is due; their segments have epoch 0. */
@@ -393,6 +407,17 @@ export const downstream = {
     lag: varint,
     changes: list(change, fixedLimits.changesPerFrameMax),
   }),
+
+  /** Figures by name, whole numbers with their unit in the name; some only grow, as their name's `Total` says. */
+  RELAY: frame(92, {
+    requestId,
+    version: text(64),
+    startedMs: varint,
+    settings: list(setting, fixedLimits.settingCountMax),
+    figures: list(figure, fixedLimits.figureCountMax),
+  }),
+
+  CONNECTIONS: frame(93, { requestId, connections: list(connectionSummary, fixedLimits.listCountMax), more: flag }),
 } as const
 
 // ── types ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -421,6 +446,8 @@ export type TransactionOutcome = FrameFields<'END_TRANSACTION'>['outcome']
 export type TopicSegment = FrameFields<'TRANSACTION_ENDED'>['segments'][number]
 export type TransactionSummary = FrameFields<'TRANSACTIONS'>['transactions'][number]
 export type DelayedMessage = FrameFields<'DELAYED'>['messages'][number]
+export type RelayDescription = Omit<FrameFields<'RELAY'>, 'requestId'>
+export type ConnectionSummary = FrameFields<'CONNECTIONS'>['connections'][number]
 export type Timeline = FrameFields<'TRACE'>['timelines'][number]
 export type TraceEvent = Timeline['events'][number]
 export type Change = FrameFields<'CHANGES'>['changes'][number]

@@ -55,6 +55,7 @@ export const hotWriters: { readonly [N in FrameName]?: FrameWriter<N> } = {
     if (scheduled.length > batchMessageCountMax) throw notWritten('a list', scheduled.length)
     writer.varint(fields.requestId)
     writer.u8(fields.duplicate ? 1 : 0)
+    writer.u8(fields.isRelaxed ? 1 : 0)
     writer.varint(fields.storedMs)
     writer.varint(segments.length)
     for (let index = 0; index < segments.length; index++) {
@@ -122,6 +123,7 @@ export const hotReaders: { readonly [N in FrameName]?: FrameReader<N> } = {
     name: 'PUBLISHED',
     requestId: reader.varint(),
     duplicate: readFlag(reader),
+    isRelaxed: readFlag(reader),
     storedMs: reader.varint(),
     segments: readSegments(reader),
     scheduled: readScheduled(reader),

@@ -3,6 +3,8 @@
 
 import { unreachable } from '../assert.ts'
 import type { BrokerDoor } from '../broker/door.ts'
+import { PocketError } from '../errors.ts'
+import { closeConnection, listConnections, type RelayDoor } from './relay-door.ts'
 import type { RequestAnswers, RequestFrame } from './request-answers.ts'
 
 type StreamVerb = 'SUBSCRIBE' | 'FOLLOW' | 'UNSUBSCRIBE' | 'ACK' | 'RETRY' | 'EXTEND' | 'RECEIVE' | 'PULL'
@@ -11,7 +13,9 @@ type ProducerVerb =
 
 export type AdminFrame = Exclude<RequestFrame, { readonly name: StreamVerb | ProducerVerb }>
 
-export function adminRequest(frame: AdminFrame, broker: BrokerDoor, answers: RequestAnswers): void {
+export function adminRequest(
+  frame: AdminFrame, broker: BrokerDoor, relay: RelayDoor | undefined, answers: RequestAnswers,
+): void {
   switch (frame.name) {
     case 'QUERY':
       return broker.query(frame, answers.replyAs(frame, 'MESSAGES', (messages) => ({ messages })))
@@ -49,7 +53,18 @@ export function adminRequest(frame: AdminFrame, broker: BrokerDoor, answers: Req
       return broker.listDelayed(frame, answers.replyWith(frame, 'DELAYED'))
     case 'LIST_TRANSACTIONS':
       return broker.listTransactions(frame, answers.replyWith(frame, 'TRANSACTIONS'))
+    case 'DESCRIBE_RELAY':
+      return answers.replyWith(frame, 'RELAY')(mustTell(relay).describe())
+    case 'LIST_CONNECTIONS':
+      return answers.replyWith(frame, 'CONNECTIONS')(listConnections(mustTell(relay), frame))
+    case 'CLOSE_CONNECTION':
+      return answers.replyDone(frame)(closeConnection(mustTell(relay), frame.clientId))
     default:
       return unreachable(frame)
   }
+}
+
+function mustTell(relay: RelayDoor | undefined): RelayDoor {
+  if (relay !== undefined) return relay
+  throw new PocketError('FORBIDDEN', 'this broker tells nothing of itself')
 }

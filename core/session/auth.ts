@@ -94,6 +94,10 @@ export function forbiddenReason(frame: UpstreamFrame, principal: Principal): str
     case 'LIST_TOPICS':
     case 'LIST_GROUPS':
       return principal.mayAdmin({}) ? undefined : `${name} may not list topics and groups`
+    case 'DESCRIBE_RELAY':
+    case 'LIST_CONNECTIONS':
+    case 'CLOSE_CONNECTION':
+      return principal.mayAdmin({}) ? undefined : `${name} may not administer the relay`
     case 'LIST_TRANSACTIONS':
       return principal.mayAdmin({}) ? undefined : `${name} may not list transactions`
     // What belongs to the connection itself, or to a subscription that was allowed.

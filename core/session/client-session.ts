@@ -35,8 +35,10 @@ export type SessionState = 'connecting' | 'connected' | 'waiting' | 'closed'
 export interface ClientSessionOptions {
   readonly clientName: string
   readonly token: (context: { reason: ConnectReason; signal: AbortSignal }) => string | Promise<string>
-  /** How long the first connection is tried for. */
-  readonly connectTimeoutMs: number
+  /** How long the first connection is tried for; undefined: without end. */
+  readonly connectTimeoutMs: number | undefined
+  /** A token that is refused is asked for again, without end. Default: that ends the session. */
+  readonly isPatient?: boolean
   /** Called when the state changes. */
   readonly changed: (state: SessionState, error: PocketError | undefined) => void
 }
@@ -84,6 +86,9 @@ export type SessionLimits = Omit<FrameFields<'WELCOME'>, 'version' | 'relayId'>
 /** Room for the fields beside a payload; what may be larger is a payload, or a FOLLOW, which gets a message of its own. */
 const fieldsBytesMax = 64 * 1024
 
+/** A relay that is asked whether it is there answers within so long. */
+const probeMs = 5_000
+
 export class ClientSession {
   readonly #deps: ClientSessionDeps
   readonly #options: ClientSessionOptions
@@ -110,6 +115,7 @@ export class ClientSession {
     this.#driver = new LinkDriver(deps, {
       token: options.token,
       connectTimeoutMs: options.connectTimeoutMs,
+      isPatient: options.isPatient ?? false,
       hello: (token) => this.#hello(token),
       dropping: () => this.#flush(),
       message: (bytes, isCurrent) => this.#message(bytes, isCurrent),
@@ -153,6 +159,12 @@ export class ClientSession {
   /** Ends the connection for good; `error` is what participants and calls are told. Repeating it does nothing. */
   close(error?: PocketError): void {
     this.#driver.dispatch({ kind: 'close', error })
+  }
+
+  /** The network may be another: tries at once where it waits, and asks a connection that is up whether it is. */
+  nudge(): void {
+    this.#driver.nudge()
+    this.#heartbeat?.probe(probeMs)
   }
 
   /** From now on the participant is told of the link; `linked` is called at once if it is up, `ended` if it is over. */
@@ -282,7 +294,7 @@ export class ClientSession {
       heartbeatMs: this.#limits.heartbeatMs,
       ping: () => this.send('PING', { nonce: Math.floor(this.#deps.random.next() * 0x1_0000_0000) }),
       lost: () => {
-        const error = new PocketError('CONNECTION_LOST', `the relay was silent for ${2 * this.#limits.heartbeatMs} ms`)
+        const error = new PocketError('CONNECTION_LOST', 'the relay was silent for too long')
         this.#driver.dispatch({ kind: 'broken', code: closeCodes.HEARTBEAT_LOST, error })
       },
     })

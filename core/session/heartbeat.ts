@@ -24,11 +24,23 @@ export class Heartbeat {
   #hasHeard = true
   #silentHalfBeats = 0
   #cancelTimer: CancelTimer | undefined
+  #cancelProbe: CancelTimer | undefined
 
   /** Beats from now on, until `stop`. */
   constructor(options: HeartbeatOptions) {
     this.#options = options
     this.#arm()
+  }
+
+  /** Asks now, where something asks: whoever says nothing for `withinMs` is lost. */
+  probe(withinMs: number): void {
+    const { clock, ping, lost } = this.#options
+    if (ping === undefined || this.#cancelTimer === undefined || this.#cancelProbe !== undefined) return
+    this.#cancelProbe = clock.setTimer(withinMs, () => {
+      this.stop()
+      lost()
+    })
+    ping()
   }
 
   /** Something was sent. */
@@ -39,12 +51,16 @@ export class Heartbeat {
   /** Something arrived, whatever it was. */
   heard(): void {
     this.#hasHeard = true
+    this.#cancelProbe?.()
+    this.#cancelProbe = undefined
   }
 
   /** Repeating it does nothing. */
   stop(): void {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
+    this.#cancelProbe?.()
+    this.#cancelProbe = undefined
   }
 
   #arm(): void {
@@ -56,7 +72,7 @@ export class Heartbeat {
     const { ping, lost } = this.#options
     this.#silentHalfBeats = this.#hasHeard ? 0 : this.#silentHalfBeats + 1
     if (this.#silentHalfBeats >= silentHalfBeatsMax) {
-      this.#cancelTimer = undefined
+      this.stop()
       lost()
       return
     }

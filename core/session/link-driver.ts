@@ -20,8 +20,10 @@ export interface LinkDriverDeps {
 
 export interface LinkDriverOptions {
   readonly token: (context: { reason: ConnectReason; signal: AbortSignal }) => string | Promise<string>
-  /** How long the first connection is tried for. */
-  readonly connectTimeoutMs: number
+  /** How long the first connection is tried for; undefined: without end. */
+  readonly connectTimeoutMs: number | undefined
+  /** A token that is refused is asked for again. */
+  readonly isPatient?: boolean
   /** The connection is open: say who is there. */
   readonly hello: (token: string) => void
   /** The connection is about to be closed from this side: send what is left to send. */
@@ -59,9 +61,15 @@ export class LinkDriver {
   }
 
   start(): void {
+    const { connectTimeoutMs } = this.#options
     const giveUp = () => this.dispatch({ kind: 'gave-up' })
-    this.#cancelGiveUp = this.#deps.clock.setTimer(this.#options.connectTimeoutMs, giveUp)
+    if (connectTimeoutMs !== undefined) this.#cancelGiveUp = this.#deps.clock.setTimer(connectTimeoutMs, giveUp)
     this.dispatch({ kind: 'start' })
+  }
+
+  /** Does not wait any longer before it tries again. */
+  nudge(): void {
+    if (this.#link.kind === 'waiting') this.dispatch({ kind: 'timer' })
   }
 
   /** Steps the machine. What effects bring about comes after them, in order. */
@@ -78,7 +86,8 @@ export class LinkDriver {
 
   #step(event: LinkEvent): void {
     const before = this.#link
-    const context = { nowMs: this.#deps.clock.monotonic(), random: this.#deps.random }
+    const { isPatient = false } = this.#options
+    const context = { nowMs: this.#deps.clock.monotonic(), random: this.#deps.random, isPatient }
     const { link, effects } = stepLink(before, event, context)
     this.#link = link
     if (link.kind !== before.kind) {

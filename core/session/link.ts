@@ -83,6 +83,8 @@ export interface LinkContext {
   /** Monotonic. */
   readonly nowMs: number
   readonly random: Random
+  /** A token that is refused, or can't be had, is asked for again, without end. */
+  readonly isPatient?: boolean
 }
 
 /** A token that takes longer counts as a failed attempt. */
@@ -111,7 +113,7 @@ export function stepLink(link: Link, event: LinkEvent, context: LinkContext): Li
       }
     case 'token-failed':
       if (link.kind !== 'authenticating') return stay(link)
-      return event.error.retryable ? fail(link, event.error, context) : close(event.error)
+      return event.error.retryable || context.isPatient === true ? fail(link, event.error, context) : close(event.error)
     case 'opened':
       if (link.kind !== 'dialling') return stay(link)
       return {
@@ -178,6 +180,10 @@ function authenticate(attempt: Attempt): LinkStep {
 /** The transport ended by itself: what the relay said before, or else the code, decides what comes next. */
 function end(link: TransportLink, code: number, reason: string, context: LinkContext): LinkStep {
   const refusal = link.kind === 'dialling' ? undefined : link.refusal
+  const isTokenRefused = refusal?.code === 'UNAUTHENTICATED' || (refusal === undefined && code === closeCodes.UNAUTHENTICATED)
+  if (context.isPatient === true && isTokenRefused) {
+    return fail(link, refusal ?? new PocketError('UNAUTHENTICATED', endText(link, code, reason)), context)
+  }
   if (!isReconnectable(code) || refusal?.retryable === false) {
     return close(refusal ?? new PocketError(stopErrorOf(code), endText(link, code, reason)))
   }

@@ -15,6 +15,7 @@ import { forbiddenReason, type Principal } from './auth.ts'
 import { PublishBudget } from './publish-budget.ts'
 import type { ReplyRouter } from './reply-router.ts'
 import { type AnswersHost, type FrameNamed, type NoticeFrame, RequestAnswers, type RequestFrame } from './request-answers.ts'
+import type { RelayDoor } from './relay-door.ts'
 import { ServerFollower } from './server-follower.ts'
 import type { StreamHost } from './server-stream.ts'
 import { ServerSubscription } from './server-subscription.ts'
@@ -44,6 +45,8 @@ export interface RequestsDeps {
   readonly limits: Limits
   readonly counters: SessionCounters
   readonly replies: ReplyRouter
+  /** Undefined: nothing is told of the relay itself. */
+  readonly relay?: RelayDoor | undefined
 }
 
 export class ServerRequests {
@@ -164,7 +167,7 @@ export class ServerRequests {
       case 'REPLY':
         return this.#replyTo(frame)
       default:
-        return adminRequest(frame, this.#deps.broker, this.#answers)
+        return adminRequest(frame, this.#deps.broker, this.#deps.relay, this.#answers)
     }
   }
 

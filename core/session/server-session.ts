@@ -19,10 +19,13 @@ import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Connection, ConnectionHandler } from '../ports/transport.ts'
 import { decodeUpstream } from '../protocol/codec.ts'
-import { type DownstreamName, type FrameFields, protocolVersion, type UpstreamFrame } from '../protocol/frames.ts'
+import {
+  type ConnectionSummary, type DownstreamName, type FrameFields, protocolVersion, type UpstreamFrame,
+} from '../protocol/frames.ts'
 import type { Authenticate, Principal } from './auth.ts'
 import type { FlushQueue } from './flush-queue.ts'
 import { Heartbeat } from './heartbeat.ts'
+import type { RelayDoor } from './relay-door.ts'
 import type { ReplyRouter, ReplyTarget } from './reply-router.ts'
 import type { FrameNamed, NoticeFrame, RequestFrame } from './request-answers.ts'
 import { type RequestsHost, ServerRequests } from './server-requests.ts'
@@ -47,6 +50,8 @@ export interface ServerSessionDeps {
   readonly flushQueue: FlushQueue
   readonly counters: SessionCounters
   readonly replies: ReplyRouter
+  /** What administrators may ask of the relay itself; undefined for a broker that is none. */
+  readonly relay?: RelayDoor | undefined
   /** The session has ended, by whichever side; told once. */
   readonly ended: (session: ServerSession) => void
 }
@@ -64,6 +69,7 @@ export class ServerSession implements ConnectionHandler, RequestsHost {
   #requests: ServerRequests | undefined
   #replyTarget: ReplyTarget | undefined
   #arrivedMs: number
+  #welcomedMs = 0
   #isPausedForPublishes = false
   #isPausedForOutput = false
   #isPaused = false
@@ -104,6 +110,16 @@ export class ServerSession implements ConnectionHandler, RequestsHost {
   /** Subscriptions and followers. */
   get streamCount(): number {
     return this.#requests?.streamCount ?? 0
+  }
+
+  /** For people; undefined before WELCOME and after the end. */
+  get summary(): ConnectionSummary | undefined {
+    if (this.#state !== 'open') return undefined
+    const { requestsInHand, streamCount, peer } = this
+    return {
+      ...this.#client, peer, sinceMs: this.#welcomedMs, streamCount, requestsInHand,
+      bufferedBytes: this.#connection.bufferedBytes,
+    }
   }
 
   // ── the relay's side ──────────────────────────────────────────────────────────────────────────────────────────
@@ -222,6 +238,7 @@ export class ServerSession implements ConnectionHandler, RequestsHost {
     const { limits, log, relayId } = this.#deps
     const { clientId, clientName } = this.#client
     this.#state = 'open'
+    this.#welcomedMs = Math.floor(this.#deps.clock.now())
     this.#requests = new ServerRequests(this, this.#deps, principal)
     this.#listenForReplies(principal)
     const { heartbeatMs, memberGraceMs, bodyBytesMax, frameBytesMax, publishBytesInFlightMax } = limits

@@ -2,7 +2,7 @@
 
 import { type ByteReader, ByteWriter } from '../bytes.ts'
 import type {
-  CleanupPolicy, ExhaustedPolicy, GroupConfig, MessageType, RetryPolicy, TopicConfig,
+  CleanupPolicy, Durability, ExhaustedPolicy, GroupConfig, MessageType, RetryPolicy, TopicConfig,
 } from '../model/topic.ts'
 import { fixedLimits } from '../limits.ts'
 import { openValue, sealValue } from './sealed.ts'
@@ -37,6 +37,7 @@ export interface TopicRecord {
 // Their places are stored: add at the end.
 const messageTypes: readonly MessageType[] = ['NORMAL', 'FIFO', 'PRIORITY']
 const cleanupPolicies: readonly CleanupPolicy[] = ['DELETE', 'COMPACT']
+const durabilities: readonly Durability[] = ['strict', 'relaxed']
 const exhaustedPolicies: readonly ExhaustedPolicy[] = ['dead-letter', 'hold']
 
 export function encodeTopic(topic: TopicRecord): Uint8Array {
@@ -49,6 +50,7 @@ export function encodeTopic(topic: TopicRecord): Uint8Array {
     w.u8(cleanupPolicies.indexOf(topic.config.cleanupPolicy))
     w.varint(topic.config.ttlMs)
     w.varint(topic.config.tracePermille)
+    w.u8(durabilities.indexOf(topic.config.durability))
   }, writer)
 }
 
@@ -64,6 +66,7 @@ export function decodeTopic(bytes: Uint8Array): TopicRecord {
       cleanupPolicy: cleanupPolicies[reader.u8()] ?? 'DELETE',
       ttlMs: reader.varint(),
       tracePermille: reader.varint(),
+      durability: durabilities[reader.u8()] ?? 'strict',
     },
   }
 }

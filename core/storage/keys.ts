@@ -24,6 +24,9 @@
 //   16 number                                       transactions that ended in one turn, in the order they did
 //   17 topic id                                     how many of its delayed messages wait
 //   18 producer id, epoch, sequence, topic id, queue id  id index of what came late; value as of kind 8
+//   19 lane number                                  a producer whose messages go through a device's outbox (outbox-values.ts)
+//   20 batch number                                 messages in the outbox, in the order they were stored (outbox-values.ts)
+//   21 topic name                                   from where on a copy has the queues of a topic (copied-topic.ts)
 
 import { textToBytes } from '../bytes.ts'
 
@@ -48,6 +51,9 @@ export const keyKinds = {
   endedTransactions: 16,
   delayedCount: 17,
   lateIndex: 18,
+  outboxLane: 19,
+  outboxBatch: 20,
+  copiedTopic: 21,
 } as const
 
 type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
@@ -191,6 +197,18 @@ export function broadcastPositionKey(topicId: number, queueId: number, group: st
   const [groupBytes, nameBytes] = [textToBytes(group), textToBytes(consumerName)]
   return new KeyWriter(keyKinds.broadcastPosition, 8 + groupBytes.length + nameBytes.length).u32(topicId).u16(queueId)
     .u8(groupBytes.length).raw(groupBytes).u8(nameBytes.length).raw(nameBytes).bytes
+}
+
+export function outboxLaneKey(laneNumber: number): Uint8Array {
+  return new KeyWriter(keyKinds.outboxLane, 8).u53(laneNumber).bytes
+}
+
+export function outboxBatchKey(batchNumber: number): Uint8Array {
+  return new KeyWriter(keyKinds.outboxBatch, 8).u53(batchNumber).bytes
+}
+
+export function copiedTopicKey(topic: string): Uint8Array {
+  return nameKey(keyKinds.copiedTopic, topic)
 }
 
 /** Every key of a kind: `[from, to)`. */

@@ -74,7 +74,7 @@ export function registerGroupCommand(program: Command, context: CommandContext =
     .option('--retry-factor <factor>', 'by this factor each time (default: 2)', parseCount(1))
     .option('--retry-max <duration>', 'up to this', parseDurationMs)
     .option('--exhausted <what>', 'FIFO, after the last attempt: dead-letter, or hold the message and its message group',
-      parseChoice('dead-letter', 'hold'))
+      parseWord('dead-letter', 'hold'))
     .option('--max-in-flight <count>', 'messages of a topic out at once, over all members; 0 is no bound', parseCount(0))
     .option('--max-in-flight-per-member <count>', 'the same per member', parseCount(0))
     .action(async (name: string, options: ConfigureOptions) => {
@@ -104,7 +104,7 @@ export function registerGroupCommand(program: Command, context: CommandContext =
     .argument('<group>', 'its name')
     .argument('<topic>', 'the topic')
     .requiredOption('--how <how>', 'retry: from attempt 1; dead-letter: they go to the dead letters',
-      parseChoice('retry', 'dead-letter'))
+      parseWord('retry', 'dead-letter'))
     .action((name: string, topic: string, options: SettleOptions) => runWithClient(context, options, async (client) => {
       const heldBefore = countHeld(await client.admin.describeGroup(name), topic)
       const detail = await client.admin.settleHeld(name, topic, options.how)
@@ -173,12 +173,6 @@ function settingsOf(options: ConfigureOptions): GroupSettings {
 
 function countHeld({ queues }: GroupDetail, topic: string): number {
   return queues.reduce((sum, queue) => sum + (queue.topic === topic ? queue.held : 0), 0)
-}
-
-/** One of a few words, as they are written. */
-function parseChoice<const W extends string>(...words: readonly W[]): (text: string) => W {
-  const parse = parseWord(...words.map((word) => word.toUpperCase()))
-  return (text) => words[words.findIndex((word) => word.toUpperCase() === parse(text))] as W
 }
 
 function isOffset(to: ResetOptions['to']): boolean {

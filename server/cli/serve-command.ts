@@ -152,9 +152,10 @@ function report(error: unknown): number {
 }
 
 function startFields(relay: Relay, config: RelayConfig): Record<string, string | number> {
-  const { url, httpUrl } = relay
+  const { url, httpUrl, pageNames } = relay
   const { topicCount, messageCount } = relay.stats()
-  return { version, url, httpUrl, data: placeOf(config), topicCount, messageCount }
+  const pages = pageNames.map((name) => `${httpUrl}/${name}/`).join(' ')
+  return { version, url, httpUrl, pages, data: placeOf(config), topicCount, messageCount }
 }
 
 function placeOf({ isInMemory, dataFolder }: RelayConfig): string {
@@ -170,6 +171,7 @@ function welcome(relay: Relay, config: RelayConfig): string {
   const lines = [
     `PocketMQ ${version} is ready.`,
     '',
+    ...relay.pageNames.map((name) => `  ${name.padEnd(9)}${relay.httpUrl}/${name}/`),
     `  clients  ${relay.url}`,
     `  http     ${relay.httpUrl}  (/healthz /readyz /metrics)`,
     `  data     ${kept}  (${counts})`,

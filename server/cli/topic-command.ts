@@ -17,6 +17,7 @@ interface ConfigureOptions extends ClientCommandOptions {
   readonly retentionBytes?: number
   readonly ttl?: number
   readonly trace?: number
+  readonly durability?: 'strict' | 'relaxed'
 }
 
 interface CreateOptions extends ConfigureOptions {
@@ -37,6 +38,8 @@ const retentionMeaning = 'delete messages older than this, e.g. 72h; 0 keeps all
 const retentionBytesMeaning = 'delete the oldest above this size, e.g. 10GiB; 0 is no bound'
 const ttlMeaning = 'deliver messages for so long that name no time of their own; 0 is for ever'
 const traceMeaning = 'share of messages that are traced, 0 to 1'
+const durabilityMeaning = 'strict: answer when synced, or relaxed: before, where the store can (a relay’s always syncs)'
+const parseDurability = parseWord('strict', 'relaxed')
 
 /** Adds `topic` to the program. */
 export function registerTopicCommand(program: Command, context: CommandContext = createProcessContext()): void {
@@ -47,6 +50,7 @@ export function registerTopicCommand(program: Command, context: CommandContext =
     'topic create flights --type FIFO --queues 8 --retention 7d',
     'topic create alarms --type PRIORITY --ttl 10m',
     'topic create prices --compact',
+    'topic create cursors --durability relaxed',
   ])
     .description('create a topic; the same settings again are no error')
     .argument('<topic>', 'its name')
@@ -58,6 +62,7 @@ export function registerTopicCommand(program: Command, context: CommandContext =
     .option('--retention-bytes <size>', retentionBytesMeaning, parseSizeBytes)
     .option('--ttl <duration>', ttlMeaning, parseDurationMs)
     .option('--trace <share>', traceMeaning, parseShare)
+    .option('--durability <word>', durabilityMeaning, parseDurability)
     .action((name: string, options: CreateOptions) => runWithClient(context, options, async (client) => {
       const detail = await client.admin.createTopic(name, settingsOf(options))
       await write(context, options.json === true ? formatJson(detail) : `${describeSettings(detail)}\n`)
@@ -70,6 +75,7 @@ export function registerTopicCommand(program: Command, context: CommandContext =
     .option('--retention-bytes <size>', retentionBytesMeaning, parseSizeBytes)
     .option('--ttl <duration>', ttlMeaning, parseDurationMs)
     .option('--trace <share>', traceMeaning, parseShare)
+    .option('--durability <word>', durabilityMeaning, parseDurability)
     .action((name: string, options: ConfigureOptions) => runWithClient(context, options, async (client) => {
       const detail = await client.admin.configureTopic(name, settingsOf(options))
       await write(context, options.json === true ? formatJson(detail) : `${describeSettings(detail)}\n`)
@@ -106,9 +112,9 @@ export function registerTopicCommand(program: Command, context: CommandContext =
 }
 
 function settingsOf(options: CreateOptions): TopicSettings {
-  const { queues: queueCount, type: messageType, compact, retention, retentionBytes, ttl, trace } = options
+  const { queues: queueCount, type: messageType, compact, retention, retentionBytes, ttl, trace, durability } = options
   const cleanupPolicy = compact === true ? 'COMPACT' as const : undefined
-  return given({ queueCount, messageType, cleanupPolicy, retention, retentionBytes, ttl, trace })
+  return given({ queueCount, messageType, cleanupPolicy, retention, retentionBytes, ttl, trace, durability })
 }
 
 async function deleteTopic(
@@ -158,6 +164,7 @@ function formatTopic(detail: TopicDetail): string {
     ['retention', formatRetention(detail)],
     ...(detail.ttlMs === 0 ? [] : [['delivered for', formatDuration(detail.ttlMs)] as const]),
     ...(detail.trace === 0 ? [] : [['traced', `${detail.trace * 100} %`] as const]),
+    ['durability', detail.durability],
     ['groups', detail.groups.join(', ') || '-'],
   ])
   const queues = formatTable(
@@ -177,7 +184,8 @@ function describeSettings(info: TopicInfo): string {
   const queues = `${info.queueCount} queue${info.queueCount === 1 ? '' : 's'}`
   const ttl = info.ttlMs === 0 ? '' : `, delivered for ${formatDuration(info.ttlMs)}`
   const trace = info.trace === 0 ? '' : `, ${info.trace * 100} % traced`
-  return `topic ${info.topic}: ${info.messageType}, ${queues}, retention ${formatRetention(info)}${ttl}${trace}`
+  const durability = info.durability === 'strict' ? '' : `, ${info.durability}`
+  return `topic ${info.topic}: ${info.messageType}, ${queues}, retention ${formatRetention(info)}${ttl}${trace}${durability}`
 }
 
 function formatRetention({ retentionMs, retentionBytes, cleanupPolicy }: TopicInfo): string {

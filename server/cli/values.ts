@@ -55,7 +55,7 @@ export function parseFuture(text: string, nowMs: number = Date.now()): Date {
 /** One of a few words, in capitals or not. */
 export function parseWord<const W extends string>(...words: readonly W[]): (text: string) => W {
   return (text) => {
-    const word = words.find((word) => word === text.toUpperCase())
+    const word = words.find((word) => word.toUpperCase() === text.toUpperCase())
     if (word === undefined) throw new InvalidArgumentError(`It takes ${words.join(' or ')}.`)
     return word
   }

@@ -95,8 +95,8 @@ describe('hand-written twins', () => {
       // Name, fields before the list, its bound, the bytes of an item.
       ['ACK', [1, 1], rangesPerFrameMax, 4],
       ['DONE', [1], rangesPerFrameMax, 3],
-      ['PUBLISHED', [1, 0, 1], batchMessageCountMax, 7],
-      ['PUBLISHED', [1, 0, 1, 0], batchMessageCountMax, 1],
+      ['PUBLISHED', [1, 0, 0, 1], batchMessageCountMax, 7],
+      ['PUBLISHED', [1, 0, 0, 1, 0], batchMessageCountMax, 1],
     ]
     for (const [name, head, countMax, itemBytes] of lists) {
       const { declared } = frameSpecs.find((spec) => spec.name === name) as (typeof frameSpecs)[number]
@@ -251,7 +251,7 @@ describe('a list at its bound', () => {
   const someOf = <T>(value: T, count: number): T[] => manyOf(value, count - 1)
   const full: [FrameName, AnyFields][] = [
     ['PUBLISHED', {
-      requestId: 1, duplicate: false, storedMs: 0,
+      requestId: 1, duplicate: false, isRelaxed: true, storedMs: 0,
       segments: someOf({ queueId: 0, epoch: 0, offset: 0, count: 1 }, batchMessageCountMax),
       scheduled: someOf(5, batchMessageCountMax),
     }],
@@ -300,8 +300,8 @@ describe('an outbox', () => {
       ['CREDIT', { subscriptionId: 1, messageCount: -1, byteCount: 1 }],
       ['ACK', { requestId: 1, subscriptionId: 1, ranges: tooManyRanges }],
       ['EXTEND', { requestId: 1, subscriptionId: 1, ranges: tooManyRanges, leaseMs: 1 }],
-      ['PUBLISHED', { requestId: 1, duplicate: false, storedMs: 0, segments: tooManySegments, scheduled: [] }],
-      ['PUBLISHED', { requestId: 1, duplicate: false, storedMs: 0, segments: [], scheduled: tooManyTimes }],
+      ['PUBLISHED', { requestId: 1, duplicate: false, isRelaxed: true, storedMs: 0, segments: tooManySegments, scheduled: [] }],
+      ['PUBLISHED', { requestId: 1, duplicate: false, isRelaxed: true, storedMs: 0, segments: [], scheduled: tooManyTimes }],
       ['RECALL', { requestId: 1, topic: 't', recallHandle: 'x'.repeat(fixedLimits.recallHandleBytesMax + 1) }],
       ['PREPARE', {
         requestId: 1, transactionId: new Uint8Array(9), producerGroup: 'g', checkAfterMs: 0, topic: 't', baseSequence: 0,

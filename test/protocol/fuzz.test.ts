@@ -184,14 +184,14 @@ test('a list is refused by its count, however long it says it is, before anythin
   const lists: [FrameName, string][] = [
     // Each ends in a count of 2^52, or of the bound, with nothing behind it.
     ['ACK', '01 01'],
-    ['PUBLISHED', '01 00 01'],
+    ['PUBLISHED', '01 00 00 01'],
     ['DONE', '01'],
     ['TOPICS', '01'],
     ['GROUPS', '01'],
     ['MESSAGES', '01'],
     ['PULLED', '01 00000000 00 00000000 00 00 00'],
     ['SUBSCRIBED', '01 01 00 01'],
-    ['PUBLISHED', '01 00 01 00'],
+    ['PUBLISHED', '01 00 00 01 00'],
     ['RESEND_DEAD_LETTERS', '01 01 67'],
     ['PURGE_DEAD_LETTERS', '01 01 67'],
     ['FOLLOW', '01 01'],

@@ -27,6 +27,7 @@ const config = {
   cleanupPolicy: 'DELETE',
   ttlMs: 86_400_000,
   tracePermille: 10,
+  durability: 'relaxed',
 } as const
 const transactionId = fromHex('e1e2e3e4e5e6e7e8')
 /** A handle: when it is due, in base 36, and the message's id. */
@@ -195,9 +196,10 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
         cleanupPolicy: undefined,
         ttlMs: 86_400_000,
         tracePermille: undefined,
+        durability: undefined,
       },
     },
-    hex: '0d150000000a066f7264657273010801010000000180b8992900',
+    hex: '0d160000000a066f7264657273010801010000000180b899290000',
   },
   LIST_TOPICS: {
     fields: { requestId: 11, after: '', containing: 'ord', countMax: 100 },
@@ -241,9 +243,10 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
         cleanupPolicy: 'COMPACT',
         ttlMs: undefined,
         tracePermille: 1_000,
+        durability: 'relaxed',
       },
     },
-    hex: '151500000012066f726465727300000001c0843d01010001e807',
+    hex: '151700000012066f726465727300000001c0843d01010001e8070101',
   },
   DELETE_GROUP: { fields: { requestId: 19, group: 'till' }, hex: '1606000000130474696c6c' },
   SETTLE_HELD: {
@@ -319,6 +322,12 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
     fields: { subscriptionId: 1, positions: [{ queueId: 3, position: { epoch: 0x89abcdef, offset: 1_002 } }] },
     hex: '2409000000010103efcdab89ea07',
   },
+  DESCRIBE_RELAY: { fields: { requestId: 40 }, hex: '250100000028' },
+  LIST_CONNECTIONS: {
+    fields: { requestId: 41, after: 'c0ffee', containing: 'till', countMax: 50 },
+    hex: '260e00000029066330666665650474696c6c32',
+  },
+  CLOSE_CONNECTION: { fields: { requestId: 42, clientId: 'c0ffee' }, hex: '27080000002a06633066666565' },
 
   WELCOME: {
     fields: {
@@ -345,6 +354,7 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
     fields: {
       requestId: 300,
       duplicate: false,
+      isRelaxed: true,
       storedMs: 1_795_000_000_123,
       segments: [
         { queueId: 3, epoch: 0x89abcdef, offset: 1_000, count: 2 },
@@ -354,8 +364,8 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       scheduled: [1_795_000_090_000],
     },
     hex: `
-      432e000000ac0200fbbcd9f29e340303efcdab89e807020001000000ffffffffffffff0f01000000000000010190fbde
-      f29e34
+      432f000000ac020001fbbcd9f29e340303efcdab89e807020001000000ffffffffffffff0f01000000000000010190fb
+      def29e34
     `,
   },
   SUBSCRIBED: {
@@ -420,7 +430,7 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
   },
   TOPICS: {
     fields: { requestId: 11, topics: [{ topic: 'orders', config, messageCount: 5_000, delayedCount: 2 }], more: true },
-    hex: '4b1a0000000b01066f7264657273080180a8cc7b000080b899290a88270201',
+    hex: '4b1b0000000b01066f7264657273080180a8cc7b000080b899290a0188270201',
   },
   TOPIC: {
     fields: {
@@ -432,8 +442,8 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       groups: ['till', 'audit'],
     },
     hex: `
-      4c2e0000000c066f7264657273080180a8cc7b000080b899290a02010001000000008827c0843d020474696c6c056175
-      646974
+      4c2f0000000c066f7264657273080180a8cc7b000080b899290a0102010001000000008827c0843d020474696c6c0561
+      75646974
     `,
   },
   GROUPS: {
@@ -624,5 +634,29 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       000000000d00000060ea00000060fecd00000000020000000c800080bcd9f29e34e0d4033014a00280bcd9f29e3490fb
       def29e3480c0f9ef0c3208066f726465727303000474696c6c00
     `,
+  },
+  RELAY: {
+    fields: {
+      requestId: 40,
+      version: '0.1.0',
+      startedMs: 1_795_000_000_000,
+      settings: [{ name: 'port', value: '7600', meaning: 'where it listens' }],
+      figures: [{ name: 'connections', value: 3 }, { name: 'messagesInTotal', value: 1_000_000 }],
+    },
+    hex: `
+      5c4a0000002805302e312e3080bcd9f29e340104706f72740437363030107768657265206974206c697374656e73020b
+      636f6e6e656374696f6e73030f6d65737361676573496e546f74616cc0843d
+    `,
+  },
+  CONNECTIONS: {
+    fields: {
+      requestId: 41,
+      connections: [{
+        clientId: 'c0ffee', clientName: 'till 1', peer: '127.0.0.1:50000', sinceMs: 1_795_000_000_000, streamCount: 2,
+        requestsInHand: 1, bufferedBytes: 300,
+      }],
+      more: true,
+    },
+    hex: '5d2b0000002901066330666665650674696c6c20310f3132372e302e302e313a353030303080bcd9f29e340201ac0201',
   },
 }

@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { textToBytes } from '../../core/bytes.ts'
 import { crc32c } from '../../core/crc32c.ts'
-import { errorCodes } from '../../core/errors.ts'
+import { errorMeanings } from '../../core/error-meanings.ts'
+import { type ErrorCode, errorCodes } from '../../core/errors.ts'
 import { fixedLimits } from '../../core/limits.ts'
 import { closeCodes, isReconnectable } from '../../core/model/close-codes.ts'
 import {
@@ -89,7 +90,7 @@ describe('PROTOCOL.md lists', () => {
   test('the errors of the code', () => {
     const inLaw = tableIn(section('## 9. Errors'), '| number | code | advice | meaning |')
     const inCode = Object.entries(errorCodes)
-      .map(([code, { number, retry, meaning }]) => [String(number), code, retry, meaning])
+      .map(([code, { number, retry }]) => [String(number), code, retry, errorMeanings[code as ErrorCode]])
     expect(inLaw).toEqual(inCode)
   })
 

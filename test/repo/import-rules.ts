@@ -11,6 +11,8 @@ interface Layer {
   /** Files of other layers that it may import, or whole directories, with a `/` at the end; true for all. */
   readonly doors: readonly string[] | true
   readonly packages: 'none' | 'dependencies' | 'any'
+  /** Packages that the build puts into the published files: small, and a page that copies the worker has no others. */
+  readonly builtIn?: readonly string[]
   readonly node: boolean
 }
 
@@ -21,13 +23,18 @@ interface Layer {
 const layers: Readonly<Record<string, Layer>> = {
   core: { doors: [], packages: 'none', node: false },
   server: { doors: ['core/', 'package.json'], packages: 'dependencies', node: true },
-  'web-client': { doors: ['core/'], packages: 'dependencies', node: false },
-  demo: { doors: ['web-client/index.ts'], packages: 'dependencies', node: false },
+  'web-client': { doors: ['core/'], packages: 'dependencies', builtIn: ['comlink', 'idb'], node: false },
+  demo: {
+    doors: ['web-client/index.ts', 'core/index.ts', 'web-client/engine/web-socket-dialler.ts'],
+    packages: 'dependencies',
+    builtIn: ['preact', '@preact/signals', 'idb', 'uplot', 'uqr'],
+    node: false,
+  },
   test: { doors: true, packages: 'any', node: true },
 }
 
 /** The files of core's root, the door aside. They import only each other. */
-const baseFiles = ['assert', 'errors', 'limits', 'bytes', 'crc32c', 'hash'].map((name) => `core/${name}.ts`)
+const baseFiles = ['assert', 'errors', 'error-meanings', 'limits', 'bytes', 'crc32c', 'hash'].map((name) => `core/${name}.ts`)
 
 /** Rooms in the order of the arrows; those of one rank do not import each other. */
 const roomRanks: Readonly<Record<string, number>> = {
@@ -71,7 +78,7 @@ function checkPackage(
   if (layer.packages === 'any') return []
   if (layer.packages === 'none') return [`${at}, but ${layerName}/ uses no package; take a port (core/ports/)`]
   const name = specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')
-  if (dependencies.includes(name)) return []
+  if (dependencies.includes(name) || layer.builtIn?.includes(name)) return []
   return [`${at}, but package.json does not list ${name} under "dependencies", so a user would not have it`]
 }
 

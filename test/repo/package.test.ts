@@ -6,6 +6,9 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { parseAst } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { root } from './source.ts'
 
@@ -27,8 +30,8 @@ const manifest = readJson(join(root, 'package.json')) as Manifest
 
 /** What a release is made from. */
 const releaseFiles = [
-  '.npmrc', 'CHANGELOG.md', 'LICENSE', 'PROTOCOL.md', 'README.md', 'core', 'package-lock.json', 'package.json',
-  'server', 'tools', 'tsconfig.base.json', 'tsconfig.build.json', 'vite.config.ts',
+  '.npmrc', 'CHANGELOG.md', 'LICENSE', 'PROTOCOL.md', 'README.md', 'core', 'demo', 'package-lock.json', 'package.json',
+  'server', 'tools', 'tsconfig.base.json', 'tsconfig.build.json', 'vite.config.ts', 'web-client',
 ]
 
 function readJson(path: string): unknown {
@@ -71,6 +74,12 @@ describe('the manifest and the lockfile', () => {
   })
 })
 
+/** What a module imports, whenever that is. */
+function importsOf(code: string): string[] {
+  const atOnce = parseAst(code).body.flatMap((node) => ('source' in node && node.source !== null ? [node.source.value] : []))
+  return [...atOnce, ...Array.from(code.matchAll(/\bimport\(["'`]([^"'`]*)["'`]\)/g), (match) => match[1] as string)]
+}
+
 describe('the packed package', () => {
   const place = mkdtempSync(join(tmpdir(), 'pocketmq-package-'))
   const consumer = join(place, 'consumer')
@@ -89,7 +98,7 @@ describe('the packed package', () => {
 
     mkdirSync(installed, { recursive: true })
     run(place, 'tar', '-xzf', packed.filename, '--strip-components=1', '-C', installed)
-    for (const name of [...Object.keys(manifest.dependencies), '@types/node']) {
+    for (const name of [...Object.keys(manifest.dependencies), 'react', '@types/node', '@types/react', 'csstype']) {
       const link = join(consumer, 'node_modules', name)
       mkdirSync(join(link, '..'), { recursive: true })
       symlinkSync(join(root, 'node_modules', name), link, 'dir')
@@ -105,8 +114,10 @@ describe('the packed package', () => {
       'CHANGELOG.md', 'LICENSE', 'PROTOCOL.md', 'README.md', 'package.json',
       'dist/cli.js', 'dist/connect.js', 'dist/server.js', 'dist/core.js',
       'dist/types/core/index.d.ts', 'dist/types/server/connect.d.ts', 'dist/types/server/index.d.ts',
+      'dist/web/index.js', 'dist/web/react.js', 'dist/web/handled.js', 'dist/web/worker.js',
+      'dist/types/web-client/index.d.ts', 'dist/types/web-client/react.d.ts', 'dist/types/web-client/handled-messages.d.ts',
     ]))
-    const expected = /^(CHANGELOG\.md|LICENSE|PROTOCOL\.md|README\.md|package\.json|dist\/.*\.(js|js\.map|d\.ts))$/
+    const expected = /^(CHANGELOG\.md|LICENSE|PROTOCOL\.md|README\.md|package\.json|dist\/.*\.(js|js\.map|d\.ts)|dist\/pages\/.*)$/
     expect(paths.filter((path) => !expected.test(path))).toEqual([])
   })
 
@@ -116,6 +127,12 @@ describe('the packed package', () => {
     for (const target of [...targets, ...Object.values(manifest.bin)]) {
       expect(existsSync(join(installed, target)), target).toBe(true)
     }
+  })
+
+  test('has doors that the tools of others find nothing wrong with', async () => {
+    const { messages, pkg } = await publint({ pkgDir: installed, pack: false, strict: true })
+    expect(pkg).toMatchObject({ name: manifest.name })
+    expect(messages.map((message) => formatMessage(message, pkg, { color: false }))).toEqual([])
   })
 
   test('gives its doors at run time', () => {
@@ -134,6 +151,49 @@ describe('the packed package', () => {
     expect(JSON.parse(printed)).toEqual({
       version: manifest.version, connect: 'function', server: true, sameError: true,
     })
+  })
+
+  test('can be imported where pages are rendered, and touches nothing of a browser', () => {
+    writeFileSync(join(consumer, 'render.js'), [
+      // Node has some of these itself, and would hide that they are asked for.
+      "const names = ['window', 'document', 'location', 'navigator', 'indexedDB', 'SharedWorker', 'Worker', 'BroadcastChannel',",
+      "  'MessageChannel', 'caches', 'localStorage', 'WebSocket', 'crypto', 'addEventListener', 'requestAnimationFrame', 'self']",
+      'const touched = []',
+      'for (const name of names) {',
+      '  Object.defineProperty(globalThis, name, { configurable: true, get: () => { touched.push(name) } })',
+      '}',
+      "const web = await import('pocketmq/web')",
+      "const react = await import('pocketmq/react')",
+      "const handled = await import('pocketmq/handled')",
+      'console.log(JSON.stringify({ touched, doors: [web, react, handled].map((door) => Object.keys(door)) }))',
+    ].join('\n'))
+    expect(JSON.parse(run(consumer, process.execPath, '--no-warnings', 'render.js'))).toEqual({
+      touched: [],
+      doors: [
+        ['PocketError', 'bytes', 'connect', 'json', 'text'], ['useMessages', 'useStatus'], ['createHandledStore', 'handleOnce'],
+      ],
+    })
+  })
+
+  const readWeb = (name: string): string => readFileSync(join(installed, 'dist/web', name), 'utf8')
+
+  test('has the engine in one file, and names it as bundlers want to read it', () => {
+    for (const kind of ['SharedWorker', 'Worker']) {
+      expect(readWeb('index.js')).toMatch(
+        new RegExp(`new ${kind}\\(new URL\\("\\./worker\\.js", import\\.meta\\.url\\), \\{\\s+type: "module"`),
+      )
+    }
+    const files = ['index.js', 'react.js', 'handled.js', 'worker.js', 'inline.js']
+    expect(Object.fromEntries(files.map((name) => [name, importsOf(readWeb(name))]))).toEqual({
+      'index.js': ['./inline.js'], 'react.js': ['react'], 'handled.js': [], 'worker.js': [], 'inline.js': [],
+    })
+  })
+
+  test('has one build of page and engine, which tell it to each other', () => {
+    const builds = ['index.js', 'worker.js', 'inline.js']
+      .map((name) => /\b\d+\.\d+\.\d+\+[0-9a-f]{12}\b/.exec(readWeb(name))?.[0])
+    expect(new Set(builds).size).toBe(1)
+    expect(builds[0]?.startsWith(`${manifest.version}+`)).toBe(true)
   })
 
   test('keeps what is not a door closed', () => {
@@ -182,6 +242,41 @@ describe('the packed package', () => {
     const options = { ...resolution, types: ['node'], lib: ['ES2023', 'ESNext.Disposable'] }
     expect(compile(lines, options)).toBe('')
     expect(() => compile([...lines, 'export const wrong: number = connect'], options)).toThrow('TS2322')
+  }, 60_000)
+
+  test.each([
+    ['of Node', { module: 'NodeNext' }],
+    ['of bundlers', { module: 'ESNext', moduleResolution: 'Bundler' }],
+  ])('has types for pages, without those of Node, by the resolution %s', (_, resolution) => {
+    const lines = [
+      "import { connect, json, PocketError, type WebClient, type WebMessage } from 'pocketmq/web'",
+      "import { useMessages, useStatus } from 'pocketmq/react'",
+      "import { createHandledStore, handleOnce } from 'pocketmq/handled'",
+      // As the file of an application's own worker does.
+      "import 'pocketmq/worker'",
+      notAny,
+      'interface Order { readonly total: number }',
+      'export const checks: readonly NotAny<typeof connect>[] = [true]',
+      'export const handled: readonly [NotAny<typeof handleOnce>, NotAny<typeof createHandledStore>] = [true, true]',
+      'export async function open(): Promise<number> {',
+      "  await using client = await connect('wss://relay.example', { host: 'auto' })",
+      "  const orders = client.topic('orders', { codec: json<Order>() })",
+      '  const known: NotAny<WebClient> = true',
+      '  void known',
+      "  for await (const message of orders.consume({ group: 'till' })) return message.value.total",
+      '  return 0',
+      '}',
+      'export function Orders(client: WebClient): readonly WebMessage<Order>[] {',
+      '  const host: string | undefined = useStatus(client).host',
+      '  void host',
+      "  return useMessages(client.topic<Order>('orders'), { group: 'screen' }).messages",
+      '}',
+      'export const codeOf = (error: unknown): string => (error instanceof PocketError ? error.code : "")',
+    ]
+    const options = { ...resolution, types: [], lib: ['ES2023', 'ESNext.Disposable', 'DOM'] }
+    expect(compile(lines, options)).toBe('')
+    const wrong = "export const wrong = (client: WebClient) => client.topic<Order>('orders').send({ sum: 1 })"
+    expect(() => compile([...lines, wrong], options)).toThrow('TS2353')
   }, 60_000)
 
   test('has a core whose types need no Node', () => {

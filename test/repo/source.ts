@@ -45,7 +45,7 @@ export interface Source {
 }
 
 const skippedDirectories = new Set(['node_modules', 'dist', 'coverage'])
-const sourceExtension = /\.(ts|mts|mjs|js)$/
+const sourceExtension = /\.(tsx?|mts|mjs|js)$/
 
 /** Every source file below the given directories and files of the root, sorted; what does not exist has none. */
 export function readSources(places: readonly string[]): Source[] {
@@ -107,7 +107,9 @@ function findImports(path: string, program: SyntaxNode, lineOf: (offset: number)
     // `export const x = 1` has the field without a value; a dynamic import may compute its specifier.
     const specifier = (node.source as SyntaxNode | null | undefined)?.value
     if (typeof specifier !== 'string') return
-    const target = specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : undefined
+    // `./scene.ts?raw` is that file's text.
+    const file = specifier.split('?', 1)[0] as string
+    const target = file.startsWith('.') ? posix.join(posix.dirname(path), file) : undefined
     imports.push({ specifier, target, line: lineOf(node.start) })
   })
   return imports

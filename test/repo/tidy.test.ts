@@ -11,9 +11,12 @@ import {
 } from './source-rules.ts'
 import { parseSource, readSources, root, type Source } from './source.ts'
 
-const dependencies = Object.keys(
-  (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object }).dependencies,
-)
+/** What a user has: what is installed beside the package, and what the package is used with. */
+const { dependencies: installed, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  dependencies: object
+  peerDependencies: object
+}
+const dependencies = Object.keys({ ...installed, ...peerDependencies })
 
 /** A file that is there only for this test. */
 function source(path: string, ...lines: string[]): Source {
@@ -24,7 +27,10 @@ describe('the repository', () => {
   const product = readSources(['core', 'server', 'web-client', 'demo'])
   const modules = [...product, ...readSources(['test'])]
   const everything = [...modules, ...readSources(['tools', 'vite.config.ts'])]
-  const entries = ['core/index.ts', 'server/connect.ts', 'server/index.ts', 'server/main.ts']
+  const entries = [
+    'core/index.ts', 'server/connect.ts', 'server/index.ts', 'server/main.ts',
+    'web-client/index.ts', 'web-client/worker.ts', 'web-client/react.ts', 'web-client/handled-messages.ts',
+  ]
 
   test('is read whole', () => {
     const paths = everything.map((file) => file.path)
@@ -45,7 +51,7 @@ describe('the repository', () => {
   })
 
   test('has no dead files', () => {
-    expect(checkDeadFiles(readSources(['core', 'server']), entries)).toEqual([])
+    expect(checkDeadFiles(readSources(['core', 'server', 'web-client']), entries)).toEqual([])
   })
 
   test('keeps time, chance, logs and the platform out of core', () => {
@@ -95,6 +101,7 @@ describe('the arrows', () => {
     ['server/relay.ts', '@scope/thing/part'],
     ['server/main.ts', '../package.json'],
     ['web-client/page.ts', '../core/index.ts'],
+    ['web-client/page.ts', 'idb'],
     ['demo/main.ts', '../web-client/index.ts'],
     ['test/core/bytes.test.ts', '../../core/bytes.ts'],
     ['test/core/bytes.test.ts', 'fast-check'],
@@ -122,6 +129,8 @@ describe('the arrows', () => {
     ['server/relay.ts', '@scope/other', 'does not list @scope/other'],
     ['web-client/page.ts', '../server/index.ts', 'only core/'],
     ['web-client/page.ts', 'node:fs', 'runs without Node'],
+    ['web-client/page.ts', 'fast-check', 'does not list fast-check'],
+    ['server/relay.ts', 'idb', 'does not list idb'],
     ['demo/main.ts', '../web-client/worker.ts', 'only web-client/index.ts'],
     ['demo/main.ts', '../core/index.ts', 'only web-client/index.ts'],
     ['elsewhere/main.ts', '../core/index.ts', 'is in no layer'],

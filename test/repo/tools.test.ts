@@ -5,8 +5,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { findChromium, findFirefox } from '../../tools/browsers.mjs'
+import { ensureBrowser, installWays } from '../../tools/ensure-browser.mjs'
 import { isInstalled, isNodeNewEnough } from '../../tools/ensure-installed.mjs'
 import { root } from './source.ts'
 
@@ -59,6 +61,86 @@ describe('the installation', () => {
   test('wants Node 20.19 or newer', () => {
     expect(['20.19.0', '20.20.2', '22.0.0', '100.1.0'].filter(isNodeNewEnough)).toHaveLength(4)
     expect(['20.18.9', '18.20.0', '9.99.0'].filter(isNodeNewEnough)).toEqual([])
+  })
+})
+
+describe('the browser of the tests', () => {
+  const machine = (programs: readonly string[], env: Readonly<Record<string, string>> = {}, platform = 'linux') => ({
+    env: { PATH: ['/usr/local/bin', '/usr/bin'].join(delimiter), ...env },
+    platform,
+    isProgram: (path: string) => programs.includes(path.replaceAll('\\', '/')),
+    playwrightChromium: () => '/cache/chrome',
+  })
+
+  test('is the one that POCKETMQ_CHROMIUM names, and no other where that is none', () => {
+    const env = { POCKETMQ_CHROMIUM: '/opt/edge', POCKETMQ_FIREFOX: '/opt/fox' }
+    expect(findChromium(machine(['/opt/edge', '/usr/bin/chromium'], env))).toBe('/opt/edge')
+    expect(findChromium(machine(['/usr/bin/chromium'], env))).toBeUndefined()
+    expect(findFirefox(machine(['/opt/fox', '/usr/bin/firefox'], env))).toBe('/opt/fox')
+    expect(findFirefox(machine(['/usr/bin/firefox'], env))).toBeUndefined()
+  })
+
+  test("is else one of the system, else Playwright's own, else none", () => {
+    expect(findChromium(machine(['/usr/bin/google-chrome', '/cache/chrome']))).toBe(join('/usr/bin', 'google-chrome'))
+    expect(findChromium(machine(['/Applications/Chromium.app/Contents/MacOS/Chromium'], {}, 'darwin')))
+      .toBe('/Applications/Chromium.app/Contents/MacOS/Chromium')
+    expect(findChromium(machine(['/cache/chrome']))).toBe('/cache/chrome')
+    expect(findChromium(machine([]))).toBeUndefined()
+    expect(findFirefox(machine(['/usr/bin/firefox-esr', '/usr/bin/firefox']))).toBe(join('/usr/bin', 'firefox-esr'))
+    expect(findFirefox(machine(['/usr/bin/chromium']))).toBeUndefined()
+  })
+
+  /** What `ensureBrowser` does on a machine where only `working`, a command's beginning, brings a browser. */
+  function ensure(working: string | null, env: Readonly<Record<string, string>> = {}, present?: string) {
+    const ran: string[] = []
+    let found = present
+    let given: string
+    try {
+      given = ensureBrowser({
+        env,
+        find: () => found,
+        run: (command) => {
+          const line = command.join(' ')
+          ran.push(line)
+          if (working === null || !line.includes(working)) return false
+          found = '/installed/chromium'
+          return true
+        },
+        giveUp: (message) => {
+          throw new Error(message)
+        },
+      })
+    } catch (error) {
+      given = (error as Error).message
+    }
+    return { ran, given }
+  }
+
+  test('is not installed where there is one', () => {
+    expect(ensure(null, {}, '/usr/bin/chromium')).toEqual({ ran: [], given: '/usr/bin/chromium' })
+  })
+
+  test('is installed where there is none', () => {
+    const { ran, given } = ensure('playwright')
+    expect(given).toBe('/installed/chromium')
+    expect(ran.at(-1)).toMatch(/playwright.cli\.js install.* chromium$/)
+  })
+
+  test("comes from Debian's packages for root on Debian, before Playwright's", () => {
+    const commandsOf = (machine: { isRoot: boolean; isDebian: boolean }) =>
+      installWays(machine).map(({ commands }) => commands.map((command) => command.join(' ')).join(' && '))
+    expect(commandsOf({ isRoot: true, isDebian: true })).toEqual([
+      'apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium',
+      expect.stringMatching(/install --with-deps chromium$/),
+    ])
+    expect(commandsOf({ isRoot: false, isDebian: true })).toEqual([expect.stringMatching(/install chromium$/)])
+  })
+
+  test('is asked for in clear words where none can be installed', () => {
+    expect(ensure(null).given).toMatch(/none could be installed.*set POCKETMQ_CHROMIUM/)
+    expect(ensure(null, { POCKETMQ_CHROMIUM: '/nowhere' })).toEqual({
+      ran: [], given: expect.stringMatching(/^POCKETMQ_CHROMIUM is \/nowhere, which is no program/) as string,
+    })
   })
 })
 

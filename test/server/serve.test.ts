@@ -84,7 +84,7 @@ const createTopic = encodeFrame('CREATE_TOPIC', {
   requestId: 1, topic: 'orders',
   options: {
     queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined,
-    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined,
+    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, durability: undefined,
   },
 })
 

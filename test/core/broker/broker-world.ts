@@ -88,7 +88,7 @@ export interface WorldOptions {
 export function topicOptions(options: Partial<TopicOptions>): TopicOptions {
   return {
     queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined,
-    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, ...options,
+    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, durability: undefined, ...options,
   }
 }
 

@@ -393,7 +393,7 @@ describe('random work with delayed messages', () => {
       } as const)) {
         const none = {
           queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined,
-          cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined,
+          cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, durability: undefined,
         }
         work.broker.createTopic({ topic, options: { ...none, ...options } }, () => {})
       }

@@ -91,7 +91,7 @@ export function createTopic(
     options: {
       queueCount: options.queueCount, messageType: options.messageType, retentionMs: options.retentionMs,
       retentionBytes: options.retentionBytes, cleanupPolicy: options.cleanupPolicy, ttlMs: options.ttlMs,
-      tracePermille: options.tracePermille,
+      tracePermille: options.tracePermille, durability: options.durability,
     },
   }, answer))
 }

@@ -4,24 +4,29 @@ import { describe, expect, it } from 'vitest'
 import { Timers } from '../../../core/broker/timers.ts'
 import { Turn } from '../../../core/broker/turn.ts'
 import type { PocketError } from '../../../core/errors.ts'
-import type { CommitOutcome, StoreWrite } from '../../../core/ports/store.ts'
+import type { CommitOptions, CommitOutcome, StoreWrite } from '../../../core/ports/store.ts'
 import { SimClock } from '../../sim/sim-clock.ts'
 
-/** A turn over a store that answers when the test says so. */
-function createTurnWorld() {
+/** A turn over a store that answers when the test says so. `prepare` adds to a turn what it likes. */
+function createTurnWorld(prepare: (writes: StoreWrite[], turn: Turn) => void = () => {}) {
   const clock = new SimClock()
   const events: string[] = []
-  const commits: { writes: readonly StoreWrite[]; answer: (outcome: CommitOutcome) => void }[] = []
+  const commits: {
+    writes: readonly StoreWrite[]; answer: (outcome: CommitOutcome) => void; options: CommitOptions | undefined
+  }[] = []
   const failures: PocketError[] = []
-  const turn = new Turn({
+  const turn: Turn = new Turn({
     store: {
-      commit: (writes, answer) => commits.push({ writes: [...writes], answer }),
+      commit: (writes, answer, options) => commits.push({ writes: [...writes], answer, options }),
       read: () => {},
       space: () => ({ usedBytes: 0, freeBytes: 0 }),
       close: () => Promise.resolve(),
     },
     clock,
-    prepare: () => events.push('prepare'),
+    prepare: (writes) => {
+      events.push('prepare')
+      prepare(writes, turn)
+    },
     committed: (count) => events.push(`committed ${count}`),
     released: () => events.push('released'),
     failed: (error) => failures.push(error),
@@ -90,6 +95,64 @@ describe('a turn', () => {
     clock.runUntilIdle()
     expect(events).toEqual(['prepare'])
     expect(failures.map((failure) => failure.code)).toEqual([code])
+  })
+
+  describe('is relaxed', () => {
+    const nothing = (): void => {}
+    type Doing = (turn: Turn) => void
+    const relaxedWrite: Doing = (turn) => turn.write(key(1), null, true)
+    const relaxedEffect: Doing = (turn) => turn.after(nothing, true)
+    const prepared = (count: number, relaxedCount: number) => (writes: StoreWrite[], turn: Turn): void => {
+      for (let number = 0; number < count; number++) writes.push({ key: key(10 + number), value: null })
+      turn.relax(relaxedCount)
+    }
+
+    it.each<[string, boolean, Doing[], ((writes: StoreWrite[], turn: Turn) => void)?]>([
+      ['where its only write is', true, [relaxedWrite]],
+      ['where its writes and effects all are', true, [relaxedWrite, relaxedEffect, relaxedWrite]],
+      ['where all that prepare adds is', true, [relaxedWrite, relaxedEffect], prepared(3, 3)],
+      ['but not with a write that says nothing', false, [relaxedWrite, (turn) => turn.write(key(2), null)]],
+      ['but not with an effect that says nothing', false, [relaxedWrite, (turn) => turn.after(nothing)]],
+      ['but not with another write that prepare adds', false, [relaxedWrite, relaxedEffect], prepared(3, 2)],
+      ['but not where a relaxed effect stands beside a write that says nothing', false, [relaxedEffect], prepared(1, 0)],
+    ])('%s', (_, isRelaxed, doings, prepare) => {
+      const { clock, commits, turn } = createTurnWorld(prepare)
+      for (const doing of doings) doing(turn)
+      clock.runUntilIdle()
+      expect(commits.map(({ options }) => options)).toEqual([{ isRelaxed }])
+    })
+
+    it('by itself, whatever the turns before and after it are', () => {
+      const { clock, commits, turn } = createTurnWorld()
+      for (const doings of [[relaxedWrite], [(turn: Turn) => turn.write(key(2), null)], [relaxedEffect, relaxedWrite]]) {
+        for (const doing of doings) doing(turn)
+        clock.runUntilIdle()
+        commits.at(-1)?.answer({ kind: 'durable' })
+        clock.runUntilIdle()
+      }
+      expect(commits.map(({ options }) => options?.isRelaxed)).toEqual([true, false, true])
+    })
+
+    it('without regard to effects that ran in a turn without writes', () => {
+      const { clock, commits, turn } = createTurnWorld()
+      turn.after(nothing)
+      clock.runUntilIdle()
+      relaxedEffect(turn)
+      clock.runUntilIdle()
+      relaxedWrite(turn)
+      clock.runUntilIdle()
+      expect(commits.map(({ options }) => options?.isRelaxed)).toEqual([true])
+    })
+
+    it('tells its effects only when the store says that it is durable', () => {
+      const { clock, commits, events, turn } = createTurnWorld()
+      relaxedWrite(turn)
+      turn.after(() => events.push('told'), true)
+      clock.runUntilIdle()
+      expect(events).not.toContain('told')
+      commits[0]?.answer({ kind: 'durable' })
+      expect(events).toContain('told')
+    })
   })
 
   it('says when it is idle', async () => {

@@ -11,11 +11,12 @@ import { ScriptedWorld, watch } from './scripted-world.ts'
 
 const config = {
   queueCount: 2, messageType: 'FIFO', retentionMs: 5, retentionBytes: 6, cleanupPolicy: 'DELETE', ttlMs: 7,
-  tracePermille: 125,
+  tracePermille: 125, durability: 'relaxed',
 } as const
 /** The same in the words of the application. */
 const info = {
   queueCount: 2, messageType: 'FIFO', retentionMs: 5, retentionBytes: 6, cleanupPolicy: 'DELETE', ttlMs: 7, trace: 0.125,
+  durability: 'relaxed',
 } as const
 const queues = [{ queueId: 0, epoch: 3, minOffset: 1, maxOffset: 9, storedBytes: 100 }]
 const found = recordOf(['found'], { baseOffset: 4 })
@@ -61,7 +62,9 @@ describe('topics', () => {
     const { world, admin } = await administering()
     const settings = { queueCount: 2, messageType: 'FIFO', retention: '2h' } as const
     const detail = await world.until(admin.createTopic('orders', settings))
-    const nothing = { retentionBytes: undefined, cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined }
+    const nothing = {
+      retentionBytes: undefined, cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, durability: undefined,
+    }
     expect(lastOf(world, 'CREATE_TOPIC')).toEqual({
       topic: 'orders', options: { ...nothing, queueCount: 2, messageType: 'FIFO', retentionMs: 7_200_000 },
     })
@@ -79,6 +82,23 @@ describe('topics', () => {
     const { world, admin } = await administering()
     expect(await world.until(admin.configureTopic('orders', { trace }))).toMatchObject(info)
     expect(lastOf(world, 'CONFIGURE_TOPIC')).toMatchObject({ topic: 'orders', options: { tracePermille: permille } })
+  })
+
+  test.each(['strict', 'relaxed'] as const)('are made, and changed to be, %s', async (durability) => {
+    const { world, admin } = await administering()
+    await world.until(admin.createTopic('orders', { durability }))
+    expect(lastOf(world, 'CREATE_TOPIC')).toMatchObject({ options: { durability } })
+    await world.until(admin.configureTopic('orders', { durability }))
+    expect(lastOf(world, 'CONFIGURE_TOPIC')).toMatchObject({ options: { durability } })
+  })
+
+  test('are refused with BAD_ARGUMENT where their durability is no word of it, and nothing is sent', async () => {
+    const { world, admin } = await administering()
+    const settings = { durability: 'lazy' as 'relaxed' }
+    await expect(admin.createTopic('orders', settings)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' })
+    await expect(admin.configureTopic('orders', settings)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' })
+    expect(world.relay.line.heard('CREATE_TOPIC')).toHaveLength(0)
+    expect(world.relay.line.heard('CONFIGURE_TOPIC')).toHaveLength(0)
   })
 
   test('are listed over as many pages as there are', async () => {

@@ -176,7 +176,7 @@ describe('the end', () => {
         line.send('SUBSCRIBED', { requestId, subscriptionId, messageType: 'NORMAL', leaseMs: 1_000, positions: [] }),
       UNSUBSCRIBE: ({ requestId }, line) => line.send('DONE', { requestId, failures: [] }),
       PUBLISH: ({ requestId }, line) =>
-        line.send('PUBLISHED', { requestId, duplicate: false, storedMs: 1, segments: [], scheduled: [] }),
+        line.send('PUBLISHED', { requestId, duplicate: false, isRelaxed: false, storedMs: 1, segments: [], scheduled: [] }),
     })
     const { client } = world
     const consumer = client.topic('orders').consume({ group: 'g' })

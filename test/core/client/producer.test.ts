@@ -60,7 +60,9 @@ describe('batches', () => {
     const receipt = await world.until(topic.send('hello', {
       tag: 'paid', keys: ['k1', 'k2'], messageGroup: 'g', properties: { region: 'eu' },
     }))
-    expect(receipt).toEqual({ messageId: book.log[0]?.messageId, queueId: 0, offset: 0, epoch: 1, duplicate: false })
+    expect(receipt).toEqual({
+      messageId: book.log[0]?.messageId, queueId: 0, offset: 0, epoch: 1, duplicate: false, durability: 'strict',
+    })
     expect(receipt.messageId).toMatch(/^[0-9a-f]{16}-0-0$/)
     const second = await world.until(topic.send('again', { properties: new Map([['a', 'b']]) }))
     expect(second.messageId).toBe(receipt.messageId.replace(/0$/, '1'))
@@ -120,6 +122,7 @@ describe('batches', () => {
     world.relay.line.send('PUBLISHED', {
       requestId: book.publishes[0]?.requestId ?? 0,
       duplicate: false,
+      isRelaxed: false,
       storedMs: 1,
       segments: [
         { queueId: 2, epoch: 7, offset: 40, count: 1 },
@@ -569,7 +572,7 @@ describe('delayed messages', () => {
     const world = await ScriptedWorld.connected({
       PUBLISH: ({ requestId }, line) =>
         line.send('PUBLISHED', {
-          requestId, duplicate: false, storedMs: 1, scheduled: [7_000, 8_000, 9_000],
+          requestId, duplicate: false, isRelaxed: false, storedMs: 1, scheduled: [7_000, 8_000, 9_000],
           segments: [
             { queueId: 0, epoch: 0, offset: 0, count: 1 }, { queueId: 3, epoch: 2, offset: 40, count: 2 },
             { queueId: 0, epoch: 0, offset: 0, count: 2 }, { queueId: 1, epoch: 2, offset: 9, count: 1 },
@@ -589,15 +592,28 @@ describe('delayed messages', () => {
     expect(handle).toBe(`${(8_000).toString(36)}~${receipts[3]?.messageId}`)
   })
 
+  test.each(['strict', 'relaxed'] as const)('and others are told that they are %s, as PUBLISHED says', async (durability) => {
+    const world = await ScriptedWorld.connected({
+      PUBLISH: ({ requestId }, line) =>
+        line.send('PUBLISHED', {
+          requestId, duplicate: false, isRelaxed: durability === 'relaxed', storedMs: 1, scheduled: [],
+          segments: [{ queueId: 0, epoch: 1, offset: 0, count: 2 }],
+        }),
+    })
+    const topic = world.client.topic('orders')
+    const receipts = await world.until(Promise.all([topic.send('a'), topic.send('b')]))
+    expect(receipts.map((receipt) => receipt.durability)).toEqual([durability, durability])
+  })
+
   test('of a resend whose places are forgotten have neither', async () => {
     const world = await ScriptedWorld.connected({
       PUBLISH: ({ requestId }, line) =>
-        line.send('PUBLISHED', { requestId, duplicate: true, storedMs: 0, segments: [], scheduled: [] }),
+        line.send('PUBLISHED', { requestId, duplicate: true, isRelaxed: false, storedMs: 0, segments: [], scheduled: [] }),
     })
     const receipt = await world.until(world.client.topic('orders').send('a', { delay: '1h' }))
     expect(receipt).toEqual({
       messageId: expect.any(String) as string, duplicate: true, queueId: undefined, offset: undefined, epoch: undefined,
-      deliverMs: undefined, recallHandle: undefined,
+      deliverMs: undefined, recallHandle: undefined, durability: 'strict',
     })
   })
 })

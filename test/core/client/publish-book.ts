@@ -44,10 +44,12 @@ export class PublishBook {
         const offset = this.log.length
         this.#store(publish)
         const segments = [{ queueId: 0, epoch: 1, offset, count: messageCount }]
-        return this.answer(() => line.send('PUBLISHED', { requestId, duplicate: false, storedMs: 1, segments, scheduled: [] }))
+        return this.answer(() =>
+          line.send('PUBLISHED', { requestId, duplicate: false, isRelaxed: false, storedMs: 1, segments, scheduled: [] }))
       }
       case 'duplicate':
-        return this.answer(() => line.send('PUBLISHED', { requestId, duplicate: true, storedMs: 0, segments: [], scheduled: [] }))
+        return this.answer(() =>
+          line.send('PUBLISHED', { requestId, duplicate: true, isRelaxed: false, storedMs: 0, segments: [], scheduled: [] }))
       case 'fenced':
         return this.answer(() => line.refuse(requestId, 'PRODUCER_FENCED'))
       case 'unknown':

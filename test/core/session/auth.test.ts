@@ -70,6 +70,9 @@ const expected: Readonly<Record<UpstreamName, readonly string[]>> = {
   QUERY_TRACE: ['consume orders'],
   FOLLOW: ['consume orders', 'consume __proto__', 'admin'],
   POSITIONS: [],
+  DESCRIBE_RELAY: ['admin'],
+  LIST_CONNECTIONS: ['admin'],
+  CLOSE_CONNECTION: ['admin'],
 }
 
 describe('a principal needs', () => {

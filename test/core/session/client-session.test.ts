@@ -62,6 +62,7 @@ const topicAnswer = {
   topic: 'orders',
   config: {
     queueCount: 1, messageType: 'NORMAL', retentionMs: 0, retentionBytes: 0, cleanupPolicy: 'DELETE', ttlMs: 0, tracePermille: 0,
+    durability: 'strict',
   },
   delayedCount: 0,
   queues: [],

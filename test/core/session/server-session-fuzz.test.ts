@@ -277,7 +277,7 @@ test('sessions meet no bug, answer once, and leave others alone, whatever a clie
         { name: 'TOPIC', requestId: 2 }, { name: 'PUBLISHED', requestId: 3, duplicate: false },
       ])
     },
-  ), { numRuns: 150, seed: 20_261_122 })
+  ), { numRuns: 300, seed: 20_261_122 })
   // The test proves nothing unless the frames were plausible enough to be answered.
   const reached = [
     'PUBLISHED', 'SUBSCRIBED', 'DELIVER', 'DONE', 'RECEIVED', 'PULLED', 'MESSAGES', 'TOPIC', 'GROUP', 'ERROR', 'RECALLED',

@@ -249,11 +249,12 @@ export class FakeBroker {
   }
 }
 
-export const receipt: PublishReceipt = { duplicate: false, storedMs: 1, segments: [], scheduled: [] }
+export const receipt: PublishReceipt = { duplicate: false, isRelaxed: false, storedMs: 1, segments: [], scheduled: [] }
 
 function topicDescription(topic: string): Omit<FrameFields<'TOPIC'>, 'requestId'> {
   const config = {
     queueCount: 1, messageType: 'NORMAL', retentionMs: 0, retentionBytes: 0, cleanupPolicy: 'DELETE', ttlMs: 0, tracePermille: 0,
+    durability: 'strict',
   } as const
   return { topic, config, delayedCount: 0, queues: [], groups: [] }
 }
@@ -407,7 +408,7 @@ export function reply(fields: Fields<'REPLY'> = {}): Uint8Array {
 export function topicOptions(options: Partial<TopicOptions>): TopicOptions {
   return {
     queueCount: undefined, messageType: undefined, retentionMs: undefined, retentionBytes: undefined,
-    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, ...options,
+    cleanupPolicy: undefined, ttlMs: undefined, tracePermille: undefined, durability: undefined, ...options,
   }
 }
 

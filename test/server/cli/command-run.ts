@@ -10,6 +10,7 @@ import { registerDlqCommand } from '../../../server/cli/dlq-command.ts'
 import { registerFollowCommand } from '../../../server/cli/follow-command.ts'
 import { registerRequestCommand } from '../../../server/cli/request-command.ts'
 import { registerTraceCommand } from '../../../server/cli/trace-command.ts'
+import { registerRelayCommand } from '../../../server/cli/relay-command.ts'
 import { registerTransactionCommand } from '../../../server/cli/transaction-command.ts'
 import { exitCodes } from '../../../server/cli/exit-codes.ts'
 import { registerGroupCommand } from '../../../server/cli/group-command.ts'
@@ -81,6 +82,7 @@ function createProgram(context: CommandContext): Command {
   for (const register of [
     registerTopicCommand, registerGroupCommand, registerSendCommand, registerConsumeCommand, registerQueryCommand,
     registerRequestCommand, registerDelayedCommand, registerDlqCommand, registerTransactionCommand, registerTraceCommand,
+    registerRelayCommand,
     registerFollowCommand, registerBenchCommand,
   ]) {
     register(program, context)

@@ -58,6 +58,21 @@ describe('topic', () => {
     expect(detail.queues).toHaveLength(2)
   })
 
+  test('create, configure and describe know a topic’s durability', async () => {
+    const create = ['topic', 'create', 'easy', '--queues', '1', '--durability', 'relaxed']
+    expect(await outputOf(...create)).toBe('topic easy: NORMAL, 1 queue, retention 72h, relaxed\n')
+    expect(await outputOf('topic', 'describe', 'easy')).toMatch(/^durability +relaxed$/m)
+    expect(await jsonOf('topic', 'list', '--containing', 'easy')).toMatchObject([{ topic: 'easy', durability: 'relaxed' }])
+    expect(await jsonOf('send', 'easy', 'x')).toMatchObject({ duplicate: false, durability: 'relaxed' })
+    const configure = ['topic', 'configure', 'easy', '--durability', 'STRICT']
+    expect(await outputOf(...configure)).toBe('topic easy: NORMAL, 1 queue, retention 72h\n')
+    expect(await outputOf('topic', 'describe', 'easy')).toMatch(/^durability +strict$/m)
+    expect(await jsonOf('send', 'easy', 'x')).toMatchObject({ durability: 'strict' })
+    expect(await run(['topic', 'create', 'easier', '--durability', 'lazy'])).toMatchObject({
+      exitCode: 2, errors: /--durability <word>.*'lazy'/,
+    })
+  })
+
   test('delete asks for the name, and takes --yes NAME for it', async () => {
     const isThere = async () => (await jsonOf<unknown[]>('topic', 'list', '--containing', 'doomed')).length === 1
     await outputOf('topic', 'create', 'doomed')

@@ -220,3 +220,21 @@ describe('groups and topics', () => {
     expect(await run(['group', 'describe', 'doomed'])).toMatchObject({ exitCode: 1, errors: /GROUP_NOT_FOUND/ })
   })
 })
+
+describe('relay', () => {
+  test('shows itself and its connections, and ends one', async () => {
+    const client = await connect(relay.url, { name: 'till 7' })
+    const shown = await outputOf('relay', 'describe')
+    expect(shown).toMatch(/^version {2}\d+\.\d+/)
+    expect(shown).toMatch(/^messagesInTotal +\d/m)
+    expect(shown).toMatch(/^bodySize|^port/m)
+    const [till] = await jsonOf<{ clientId: string }[]>('relay', 'connections', '--containing', 'till 7')
+    expect(await outputOf('relay', 'connections')).toContain('till 7')
+    const clientId = till?.clientId ?? ''
+    const closed = new Promise((resolve) => void client.on('link', ({ state }) => state === 'closed' && resolve(true)))
+    expect(await outputOf('relay', 'close-connection', clientId)).toBe(`closed the connection of ${clientId}\n`)
+    expect(await closed).toBe(true)
+    expect(await run(['relay', 'close-connection', clientId])).toMatchObject({ exitCode: 1, errors: /CONNECTION_NOT_FOUND/ })
+    await client.close()
+  })
+})

@@ -88,6 +88,8 @@ describe('a number', () => {
 
 test('a word may be typed in small letters', () => {
   expect(parseWord('NORMAL', 'FIFO')('fifo')).toBe('FIFO')
+  expect(parseWord('strict', 'relaxed')('Relaxed')).toBe('relaxed')
+  expect(parseWord('strict', 'relaxed')('strict')).toBe('strict')
   expect(() => parseWord('NORMAL', 'FIFO')('lifo')).toThrow('It takes NORMAL or FIFO.')
 })
 

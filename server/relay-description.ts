@@ -1,0 +1,78 @@
+// What a relay tells its administrators of itself: settings in force, secrets hidden, and figures as whole numbers. Rates
+// are the reader's to make, from two looks.
+
+import { memoryUsage } from 'node:process'
+import type { BrokerStats, Histogram } from '../core/broker/stats.ts'
+import type { RelayDescription } from '../core/protocol/frames.ts'
+import type { SessionCounters } from '../core/session/session-counters.ts'
+import { formatConfig, type RelayConfig } from './config.ts'
+import { settingRows } from './settings.ts'
+
+export interface DescriptionSource {
+  readonly version: string
+  readonly startedMs: number
+  readonly config: RelayConfig
+  readonly stats: BrokerStats
+  readonly sessions: SessionCounters
+}
+
+export function describeRelay({ version, startedMs, config, stats, sessions }: DescriptionSource): RelayDescription {
+  const values = JSON.parse(formatConfig(config)) as Readonly<Record<string, unknown>>
+  const settings = settingRows.map(({ key, meaning }) => ({ name: key, value: textOf(values[key]), meaning }))
+  return { version, startedMs, settings, figures: figuresOf(stats, sessions) }
+}
+
+function textOf(value: unknown): string {
+  const text = Array.isArray(value) ? value.join(', ') : String(value)
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+}
+
+function figuresOf(stats: BrokerStats, sessions: SessionCounters): { name: string; value: number }[] {
+  const { counters } = stats
+  const figures: Readonly<Record<string, number>> = {
+    connections: sessions.openCount,
+    connectionsAcceptedTotal: sessions.acceptedCount,
+    topics: stats.topicCount,
+    groups: stats.groupCount,
+    members: stats.memberCount,
+    producers: stats.producerCount,
+    messages: stats.messageCount,
+    backlog: stats.backlog,
+    inFlight: stats.inFlightCount,
+    transactionsOpen: stats.openTransactionCount,
+    messagesInTotal: counters.messagesIn,
+    messagesOutTotal: counters.messagesOut,
+    messageBytesInTotal: counters.bytesIn,
+    messageBytesOutTotal: counters.bytesOut,
+    wireBytesInTotal: sessions.bytesIn,
+    wireBytesOutTotal: sessions.bytesOut,
+    ackedTotal: counters.ackedMessages,
+    redeliveredTotal: counters.redeliveredMessages,
+    deadLettersTotal: counters.deadLetters,
+    delayedTotal: counters.delayedMessages,
+    firedTotal: counters.firedMessages,
+    gapsTotal: counters.gaps,
+    damagedRecords: counters.damagedRecords,
+    errorsTotal: [...sessions.errors.values()].reduce((sum, count) => sum + count, 0),
+    slowReadersTotal: sessions.slowReaders,
+    commitsTotal: counters.commits,
+    commitMicrosP50: quantile(counters.commitMs, 0.5) * 1_000,
+    commitMicrosP99: quantile(counters.commitMs, 0.99) * 1_000,
+    storeUsedBytes: stats.storeUsedBytes,
+    ...(Number.isFinite(stats.storeFreeBytes) ? { storeFreeBytes: stats.storeFreeBytes } : {}),
+    cacheBytes: stats.tailCacheBytes,
+    memoryBytes: memoryUsage.rss(),
+  }
+  return Object.entries(figures).map(([name, value]) => ({ name, value: Math.max(0, Math.floor(value)) }))
+}
+
+/** The bound below which so great a share of the values lies; of what is over the last, that one. */
+function quantile({ bounds, counts }: Histogram, share: number): number {
+  const wanted = counts.reduce((sum, count) => sum + count, 0) * share
+  let seen = 0
+  for (let index = 0; index < counts.length; index++) {
+    seen += counts[index] as number
+    if (seen >= wanted && seen > 0) return bounds[Math.min(index, bounds.length - 1)] as number
+  }
+  return 0
+}

@@ -1,0 +1,115 @@
+// The device's storage gives out, is deleted or is damaged under the engine: it is told, others are unharmed, and it goes on.
+
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Browser, BrowserContext } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { ClientPageOptions } from './pages/client.ts'
+import { createProfile, hasFirefox, launchChromium, launchFirefox } from './support/browsers.ts'
+import { type ClientTab, namesFrom, namesOf, openClient, patience, untilLives, untilSeen } from './support/clients.ts'
+import { type PageServer, servePages } from './support/pages.ts'
+
+let pages: PageServer
+beforeAll(async () => {
+  pages = await servePages()
+})
+afterAll(() => pages.close())
+
+const browsers = [
+  { browserName: 'Chromium', isThere: true, launch: launchChromium },
+  { browserName: 'Firefox', isThere: hasFirefox, launch: launchFirefox },
+]
+
+for (const { browserName, isThere, launch } of browsers) {
+  // Firefox is tested where it is installed; Chromium has to be.
+  describe.runIf(isThere)(browserName, () => {
+    let browser: Browser
+    let context: BrowserContext
+    beforeAll(async () => {
+      browser = await launch()
+    })
+    afterAll(() => browser.close())
+    beforeEach(async () => {
+      context = await browser.newContext()
+    })
+    afterEach(() => context.close())
+
+    const open = (options: ClientPageOptions): Promise<ClientTab> => openClient(context, pages, options)
+
+    test('a database that is deleted under the engine is told loudly, and tabs go on with a new one', async () => {
+      const [first, second] = await Promise.all([open({ tab: 'A' }), open({ tab: 'B' })])
+      await first.call('consume', 'work', { topic: 'jobs', group: 'workers' })
+      await first.call('send', 'jobs', ['before'])
+      await untilSeen(first, 'work', 1)
+      await second.page.evaluate(() => new Promise((resolve) => {
+        const request = indexedDB.deleteDatabase('pocketmq:default')
+        request.onsuccess = request.onerror = resolve
+      }))
+      await Promise.all([first, second].map((tab) => untilLives(tab, 2)))
+      await second.call('send', 'jobs', ['after'])
+      expect(namesOf(await untilSeen(first, 'work', 2))).toEqual(['before', 'after'])
+      expect(await second.call('status')).toMatchObject({ storage: 'indexeddb', engine: 'running', storageLoss: 'emptied' })
+      for (const tab of [first, second]) await expect.poll(() => tab.call('events'), patience).toContain('error STORE_FAILED')
+    })
+
+    // Only the DevTools protocol of Chromium sets a quota for one origin.
+    test.runIf(browserName === 'Chromium')('a full device refuses what it can’t keep, reads on, and takes more when there is room', async () => {
+      const blank = await context.newPage()
+      await blank.goto(pages.urlOf('blank'))
+      const session = await context.newCDPSession(blank)
+      // Before anything is kept: what it knows of the room, the browser believes for a while.
+      await session.send('Storage.overrideQuotaForOrigin', { origin: pages.origin, quotaSize: 12 * 1024 * 1024 })
+      const [first, second] = await Promise.all([open({ tab: 'A' }), open({ tab: 'B' })])
+      await second.call('consume', 'work', { topic: 'jobs', group: 'workers' })
+      await first.call('send', 'jobs', namesFrom('small', 10))
+      await first.call('startSending', {
+        topic: 'large', prefix: 'large', count: 200, countPerTurn: 1, options: { paddingBytes: 200_000 },
+      })
+      await expect.poll(async () => {
+        const { acknowledged, failures } = await first.call('sending', 'large')
+        return acknowledged.length + failures.length
+      }, patience).toBe(200)
+      const { acknowledged, failures } = await first.call('sending', 'large')
+      expect(acknowledged.length).toBeGreaterThan(0)
+      expect(failures.length).toBeGreaterThan(0)
+      expect(failures.filter((failure) => !failure.endsWith('STORE_FULL'))).toEqual([])
+      // Who reads is not touched by it.
+      await untilSeen(second, 'work', 10)
+      expect(await first.call('stored', 'large')).toEqual(acknowledged)
+      await session.send('Storage.overrideQuotaForOrigin', { origin: pages.origin })
+      await expect.poll(async () => {
+        try {
+          return await first.call('send', 'jobs', ['again'])
+        } catch (error) {
+          return String(error)
+        }
+      }, { timeout: 45_000, interval: 500 }).toMatchObject([{ name: 'again' }])
+      await untilSeen(second, 'work', 11)
+      expect(await first.call('status')).toMatchObject({ engine: 'running', storage: 'indexeddb' })
+      expect((await first.call('stored', 'large')).slice(0, acknowledged.length)).toEqual(acknowledged)
+    })
+  })
+}
+
+test('Chromium: a database that was damaged on the disk is begun anew, and the device goes on', async () => {
+  const profile = await createProfile()
+  let context = await profile.open()
+  const before = await openClient(context, pages, { tab: 'A' })
+  await before.call('send', 'jobs', namesFrom('before', 50))
+  await context.close()
+  const folder = join(profile.directory, 'Default', 'IndexedDB')
+  const damaged: string[] = []
+  for (const name of await readdir(folder, { recursive: true })) {
+    if (!/MANIFEST|\.log$|\.ldb$|\.db$|sqlite/.test(name)) continue
+    damaged.push(name)
+    await writeFile(join(folder, name), 'this is no database')
+  }
+  expect(damaged.length).toBeGreaterThan(0)
+  context = await profile.open()
+  const after = await openClient(context, pages, { tab: 'B' })
+  await after.call('send', 'jobs', ['after'])
+  expect(await after.call('stored', 'jobs')).toEqual(['after'])
+  expect(await after.call('status')).toMatchObject({ engine: 'running', storage: 'indexeddb' })
+  await context.close()
+  await profile.remove()
+})

@@ -1,0 +1,289 @@
+// What a page sends to one topic: gathered in a turn, posted as one chunk, kept until it is answered, and posted again as
+// it was to the next engine, which knows the producer by the identity kept here.
+
+import type { Codec, SendReceipt } from '../../core/client/api.ts'
+import { PocketError } from '../../core/errors.ts'
+import { wireToError } from '../port/errors.ts'
+import type { Home, OpenProducer, PortSendOptions, Renumbered, SendRefused, Sent } from '../port/port-protocol.ts'
+import type { LineParticipant, PageLine } from './page-line.ts'
+import type { WebSendOptions, WebSendReceipt } from './web-api.ts'
+
+/** `ready` waits while so much is unanswered. */
+const roomCount = 16_384
+const roomBytes = 4 * 1024 * 1024
+/** Beyond it `send` refuses. */
+const pendingBytesMax = 256 * 1024 * 1024
+/** A chunk is closed when it has so much. */
+const chunkBytesMax = 256 * 1024
+
+interface Entry {
+  readonly resolve: (receipt: WebSendReceipt) => void
+  readonly reject: (error: PocketError) => void
+  readonly isUntilRelay: boolean
+}
+
+interface Relaying {
+  readonly settled: RelayPromise
+  readonly entry: Entry | undefined
+}
+
+/** Messages that were posted together. */
+interface Chunk {
+  readonly index: number
+  readonly bodies: Uint8Array
+  readonly sizes: readonly number[]
+  readonly options: readonly (PortSendOptions | undefined)[] | undefined
+}
+
+export class PageProducer implements LineParticipant {
+  readonly #line: PageLine
+  readonly #id: number
+  readonly #topic: string
+  readonly #home: Home
+  #producerId: string
+  #producerEpoch = 0
+  /** After the last that was answered. */
+  #sequenceNext = 0
+  #indexNext = 0
+  readonly #entries = new Map<number, Entry>()
+  /** Stored here, and not known to be at the relay. */
+  readonly #relaying = new Map<number, Relaying>()
+  #chunks: Chunk[] = []
+  #pendingBytes = 0
+  #bodies: Uint8Array[] = []
+  #openBytes = 0
+  #options: (PortSendOptions | undefined)[] | undefined
+  #waiters: (() => void)[] = []
+
+  constructor(line: PageLine, id: number, topic: string, home: Home) {
+    this.#line = line
+    this.#id = id
+    this.#topic = topic
+    this.#home = home
+    this.#producerId = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+    line.participants.add(this)
+    if (line.isUp) this.#open()
+  }
+
+  get inFlightCount(): number {
+    return this.#entries.size
+  }
+
+  send<T>(codec: Codec<T>, value: T, options: WebSendOptions | undefined): Promise<WebSendReceipt> {
+    const end = this.#line.end
+    if (end !== undefined) return Promise.reject(end)
+    let body: Uint8Array
+    try {
+      options?.signal?.throwIfAborted()
+      body = codec.encode(value)
+      if (!(body instanceof Uint8Array)) throw new PocketError('BAD_ARGUMENT', `codec ${codec.name} gave no bytes`)
+      if (this.#pendingBytes > pendingBytesMax) {
+        throw new PocketError('OVERLOADED', `${this.#pendingBytes} bytes wait to be sent; wait for ready() between sends`)
+      }
+    } catch (cause) {
+      return Promise.reject(asSendError(cause, options?.signal))
+    }
+    if (this.#openBytes + body.length > chunkBytesMax) this.#flush()
+    const index = this.#indexNext++
+    const { signal, until, ...rest } = options ?? {}
+    if (this.#bodies.push(body) === 1) queueMicrotask(() => this.#flush())
+    if (options !== undefined) (this.#options ??= [])[this.#bodies.length - 1] = rest
+    this.#openBytes += body.length
+    this.#pendingBytes += body.length
+    return new Promise((resolve, reject) => {
+      this.#entries.set(index, { resolve, reject, isUntilRelay: until === 'relay' })
+      signal?.addEventListener('abort', () => reject(abortError(signal)), { once: true })
+    })
+  }
+
+  ready(): Promise<void> {
+    if (this.#entries.size < roomCount && this.#pendingBytes < roomBytes) return Promise.resolve()
+    return new Promise((resolve) => this.#waiters.push(resolve))
+  }
+
+  /** Resolves when all is answered. */
+  async close(): Promise<void> {
+    this.#flush()
+    await this.#line.call('closeProducer', [this.#id])
+    this.#line.participants.delete(this)
+  }
+
+  // ── the engine's side ─────────────────────────────────────────────────────────────────────────────────────────
+
+  attached(): void {
+    this.#open()
+    for (const chunk of this.#chunks) this.#post(chunk)
+  }
+
+  lost(error: PocketError): void {
+    // They are stored, and go on their way with the next engine; but nobody here will hear of it.
+    for (const { settled, entry } of this.#relaying.values()) {
+      settled.reject(error)
+      entry?.reject(error)
+    }
+    this.#relaying.clear()
+  }
+
+  ended(error: PocketError): void {
+    this.lost(error)
+    for (const { reject } of this.#entries.values()) reject(error)
+    this.#entries.clear()
+    this.#chunks = []
+    for (const wake of this.#waiters.splice(0)) wake()
+  }
+
+  sent({ kind, index, idPrefix, places, rare }: Sent): void {
+    for (let at = 0; at * 4 < places.length; at++) {
+      const messageId = idPrefix + (places[at * 4] as number)
+      const receipt: SendReceipt = {
+        messageId,
+        queueId: numberOf(places[at * 4 + 1]),
+        offset: numberOf(places[at * 4 + 2]),
+        epoch: numberOf(places[at * 4 + 3]),
+        duplicate: false,
+        durability: 'strict',
+        deliverMs: undefined,
+        recallHandle: undefined,
+        ...rare?.get(at),
+      }
+      if (kind === 'relayed') this.#relayed(index + at, receipt)
+      else this.#stored(index + at, receipt)
+    }
+    if (kind === 'relayed') return
+    const [producerId, epoch] = idPrefix.split('-')
+    this.#producerId = producerId as string
+    this.#producerEpoch = Number(epoch)
+    this.#sequenceNext = (places[places.length - 4] as number) + 1
+    this.#answered(index, places.length / 4)
+  }
+
+  refused({ kind, index, error: wire }: SendRefused): void {
+    const error = wireToError(wire)
+    if (kind === 'relay-refused') {
+      const relaying = this.#relaying.get(index)
+      this.#relaying.delete(index)
+      relaying?.settled.reject(error)
+      relaying?.entry?.reject(error)
+      return
+    }
+    this.#entries.get(index)?.reject(error)
+    this.#entries.delete(index)
+    this.#answered(index, 1)
+  }
+
+  renumbered({ producerId, producerEpoch, sequenceNext }: Renumbered): void {
+    this.#producerId = producerId
+    this.#producerEpoch = producerEpoch
+    this.#sequenceNext = sequenceNext
+  }
+
+  #stored(index: number, receipt: SendReceipt): void {
+    const entry = this.#entries.get(index)
+    if (entry === undefined) return
+    this.#entries.delete(index)
+    if (this.#home === 'device') return entry.resolve({ ...receipt, storedAt: 'device', relayed: undefined })
+    const settled = new RelayPromise()
+    this.#relaying.set(index, { settled, entry: entry.isUntilRelay ? entry : undefined })
+    if (!entry.isUntilRelay) entry.resolve({ ...receipt, storedAt: 'device', relayed: settled.promise })
+  }
+
+  #relayed(index: number, receipt: SendReceipt): void {
+    const relaying = this.#relaying.get(index)
+    if (relaying === undefined) return
+    this.#relaying.delete(index)
+    relaying.settled.resolve(receipt)
+    relaying.entry?.resolve({ ...receipt, storedAt: 'relay', relayed: relaying.settled.promise })
+  }
+
+  /** Chunks that are answered to the end are forgotten. */
+  #answered(index: number, count: number): void {
+    for (let chunk = this.#chunks[0]; chunk !== undefined; chunk = this.#chunks[0]) {
+      let isDone = chunk.index < index + count
+      for (let at = 0; isDone && at < chunk.sizes.length; at++) isDone = !this.#entries.has(chunk.index + at)
+      if (!isDone) break
+      this.#chunks.shift()
+      this.#pendingBytes -= chunk.bodies.length
+    }
+    if (this.#waiters.length > 0 && this.#entries.size < roomCount * 0.75 && this.#pendingBytes < roomBytes * 0.75) {
+      for (const wake of this.#waiters.splice(0)) wake()
+    }
+  }
+
+  #open(): void {
+    const { producerId, producerEpoch, sequenceNext } = this.#identity
+    const open: OpenProducer = {
+      kind: 'producer', producer: this.#id, topic: this.#topic, home: this.#home, producerId, producerEpoch, sequenceNext,
+    }
+    this.#line.post(open)
+  }
+
+  get #identity() {
+    return { producerId: this.#producerId, producerEpoch: this.#producerEpoch, sequenceNext: this.#sequenceNext }
+  }
+
+  #flush(): void {
+    if (this.#bodies.length === 0) return
+    const sizes: number[] = []
+    const bodies = new Uint8Array(this.#openBytes)
+    let position = 0
+    for (const body of this.#bodies) {
+      bodies.set(body, position)
+      position += body.length
+      sizes.push(body.length)
+    }
+    const chunk = { index: this.#indexNext - sizes.length, bodies, sizes, options: this.#options }
+    this.#bodies = []
+    this.#options = undefined
+    this.#openBytes = 0
+    this.#chunks.push(chunk)
+    this.#post(chunk)
+  }
+
+  /** Without what is answered already: that was the first part of it. */
+  #post({ index, bodies, sizes, options }: Chunk): void {
+    let from = 0
+    let position = 0
+    while (from < sizes.length && !this.#entries.has(index + from)) position += sizes[from++] as number
+    if (from === sizes.length) return
+    // Cloned, not handed over: it may have to be posted again.
+    this.#line.post({
+      kind: 'send',
+      producer: this.#id,
+      index: index + from,
+      bodies: from === 0 ? bodies : bodies.slice(position),
+      sizes: from === 0 ? sizes : sizes.slice(from),
+      ...(options === undefined ? {} : { options: from === 0 ? options : options.slice(from) }),
+    })
+  }
+}
+
+/** What `relayed` gives. Nobody has to wait for it: the `error` event tells what the relay refused. */
+class RelayPromise {
+  resolve: (receipt: SendReceipt) => void = ignore
+  reject: (error: PocketError) => void = ignore
+  readonly promise = new Promise<SendReceipt>((resolve, reject) => {
+    this.resolve = resolve
+    this.reject = reject
+  })
+
+  constructor() {
+    this.promise.catch(ignore)
+  }
+}
+
+function ignore(): void {}
+
+function numberOf(value: number | undefined): number | undefined {
+  return value === undefined || Number.isNaN(value) ? undefined : value
+}
+
+export function abortError(signal: AbortSignal): PocketError {
+  return new PocketError('ABORTED', 'the signal was aborted', { cause: signal.reason })
+}
+
+function asSendError(cause: unknown, signal: AbortSignal | undefined): PocketError {
+  if (signal?.aborted) return abortError(signal)
+  if (cause instanceof PocketError) return cause
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new PocketError('BAD_ARGUMENT', `the message cannot be encoded: ${text}`, { cause })
+}
