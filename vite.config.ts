@@ -68,6 +68,8 @@ const e2e: TestProjectInlineConfiguration = {
     fileParallelism: false,
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // A browser process that a busy machine starves or kills is none of the product's faults; a fault fails each time.
+    retry: 2,
     sequence: { groupOrder: 2 },
   },
 }

@@ -19,6 +19,9 @@ export interface Pages {
   find(path: string): PageFile | undefined
 }
 
+/** In the order they are told. */
+const pageNames: readonly string[] = ['demo', 'console']
+
 const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -50,13 +53,10 @@ export function findPagesFolder(base: string = import.meta.url): string | undefi
 /** Reads the pages of a folder; none where it is undefined. */
 export function readPages(folder: string | undefined): Pages {
   const files = new Map<string, PageFile>()
-  const names = folder === undefined ? [] : subfoldersOf(folder).filter((name) => existsSync(join(folder, name, 'index.html')))
-  for (const name of names) readFolder(join(folder as string, name), `/${name}`, files)
+  if (folder === undefined) return { names: [], find: () => undefined }
+  const names = pageNames.filter((name) => existsSync(join(folder, name, 'index.html')))
+  for (const name of names) readFolder(join(folder, name), `/${name}`, files)
   return { names, find: (path) => files.get(path) }
-}
-
-function subfoldersOf(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
 }
 
 function readFolder(folder: string, address: string, files: Map<string, PageFile>): void {

@@ -1,7 +1,7 @@
 // Builds dist/pages/: the demo and the console, each a folder of static files with relative addresses, so that a relay or
 // any static host may serve it. build.mjs runs it.
 
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { argv } from 'node:process'
 import { build } from 'vite'
@@ -11,13 +11,13 @@ import { isMain, root } from './ensure-installed.mjs'
 export const pages = { demo: 'demo/sale', console: 'demo/console' }
 
 /**
- * @param {{ buildId: string, outDir?: string }} options `buildId` tells one build from another: pages and workers of two
- * deploys meet in one browser.
+ * @param {{ buildId: string, outDir?: string, only?: keyof typeof pages }} options `buildId` tells one build from another:
+ * pages and workers of two deploys meet in one browser.
  */
-export async function buildPages({ buildId, outDir = join(root, 'dist/pages') }) {
+export async function buildPages({ buildId, outDir = join(root, 'dist/pages'), only }) {
   rmSync(outDir, { recursive: true, force: true })
   for (const [name, source] of Object.entries(pages)) {
-    if (!existsSync(join(root, source, 'index.html'))) continue
+    if (only !== undefined && name !== only) continue
     await build({
       root: join(root, source),
       configFile: false,

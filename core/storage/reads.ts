@@ -16,20 +16,41 @@ export function readRange(store: Store, range: StoreRange): Promise<readonly Sto
 /** Every entry of a range, so that no read holds much at once: `chunkBytes` of values, and `chunkCount` of them. */
 export async function* readAll(
   store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number, chunkCount?: number,
+  ahead?: Promise<readonly StoreEntry[]>,
 ): AsyncGenerator<StoreEntry> {
-  for await (const entries of readChunks(store, range, chunkBytes, chunkCount)) yield* entries
+  for await (const entries of readChunks(store, range, chunkBytes, chunkCount, ahead)) yield* entries
 }
 
-/** The entries of a range in chunks, for those who walk over many: each `yield` of a generator is some promises. */
+const chunkCountDefault = 10_000
+
+/** The first chunk of a range, asked for before it is needed: several at once cost the way to the disk once. */
+export function readAhead(
+  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number,
+): Promise<readonly StoreEntry[]> {
+  const ahead = readRange(store, { ...range, bytesMax: chunkBytes, countMax: chunkCountDefault })
+  // Whoever comes to need it hears of the failure.
+  ahead.catch(() => {})
+  return ahead
+}
+
+/**
+ * The entries of a range in chunks, for those who walk over many: each `yield` of a generator is some promises. `ahead`:
+ * the first chunk, as `readAhead` gave it.
+ */
 export async function* readChunks(
-  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number, chunkCount = 10_000,
+  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number, chunkCount = chunkCountDefault,
+  ahead?: Promise<readonly StoreEntry[]>,
 ): AsyncGenerator<readonly StoreEntry[]> {
   let from = range.from
+  let first = ahead
   for (;;) {
-    const entries = await readRange(store, { from, to: range.to, bytesMax: chunkBytes, countMax: chunkCount })
+    const entries = await (first ?? readRange(store, { from, to: range.to, bytesMax: chunkBytes, countMax: chunkCount }))
+    first = undefined
     const last = entries.at(-1)
     if (last === undefined) return
     yield entries
+    // It stopped at neither bound: there was no more.
+    if (entries.length < chunkCount && entries.reduce((sum, { value }) => sum + value.length, 0) < chunkBytes) return
     // The smallest key after `last.key` is the same with a zero byte behind it.
     from = new Uint8Array(last.key.length + 1)
     from.set(last.key)

@@ -7,7 +7,7 @@ import { PocketError } from '../errors.ts'
 import { type GroupConfig, mayHaveHoles } from '../model/topic.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
-import type { Store, StoreWrite } from '../ports/store.ts'
+import type { Store, StoreEntry, StoreWrite } from '../ports/store.ts'
 import { RecordBatch } from '../record/record-batch.ts'
 import {
   type BroadcastPosition, decodeBroadcastPosition, decodeGroup, decodeProducerState, decodeQueueState, decodeStoreHeader,
@@ -18,10 +18,12 @@ import { recoverDelayedCounts } from './delayed.ts'
 import { KeyReader, keyKinds, kindRange, queueStateKey, recordRange, storeKey } from './keys.ts'
 import { decodeProgress, encodeProgress, type StoredProgress } from './progress.ts'
 import { lastOffsetOf } from './queue-log.ts'
-import { commitAlone, readAll, readRange } from './reads.ts'
+import { commitAlone, readAhead, readAll, readRange } from './reads.ts'
 
 /** The newest records of a queue that are checked at opening; the rest is checked when it is read. */
 const tailRecordsChecked = 8
+/** Fewer where they are large: each is read and summed. */
+const tailBytesChecked = 512 * 1024
 const scanChunkBytes = 1 << 20
 
 export interface Damage {
@@ -81,6 +83,13 @@ export interface RecoveryDeps {
   readonly log: Log
 }
 
+type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
+
+const kindsReadAhead: readonly KeyKind[] = [
+  keyKinds.topic, keyKinds.group, keyKinds.queueState, keyKinds.progress, keyKinds.producer, keyKinds.broadcastPosition,
+  keyKinds.deletedTopic,
+]
+
 export async function recover(deps: RecoveryDeps): Promise<Recovered> {
   return new Recovery(deps).run()
 }
@@ -92,6 +101,8 @@ class Recovery {
   readonly #damages: Damage[] = []
   readonly #writes: StoreWrite[] = []
   readonly #progressWriter = new ByteWriter()
+  /** Begun all at once: a store whose reads take a while, such as a browser's, would make each wait for the one before. */
+  readonly #ahead = new Map<KeyKind, Promise<readonly StoreEntry[]>>()
   /** Ids of topics that left anything, those of damaged topics among them. */
   #topicIdMax = 0
 
@@ -102,6 +113,7 @@ class Recovery {
   }
 
   async run(): Promise<Recovered> {
+    for (const kind of kindsReadAhead) this.#ahead.set(kind, readAhead(this.#store, kindRange(kind), scanChunkBytes))
     const damagedTopics = new Set<string>()
     const topicsById = new Map<number, OpenTopic>()
     for await (const { key, value } of this.#all(keyKinds.topic)) {
@@ -144,8 +156,8 @@ class Recovery {
     }
   }
 
-  #all(kind: (typeof keyKinds)[keyof typeof keyKinds]) {
-    return readAll(this.#store, kindRange(kind), scanChunkBytes)
+  #all(kind: KeyKind) {
+    return readAll(this.#store, kindRange(kind), scanChunkBytes, undefined, this.#ahead.get(kind))
   }
 
   async #openHeader(topicIds: Iterable<number>, deletedTopicIds: readonly number[]): Promise<StoreHeader> {
@@ -190,6 +202,7 @@ class Recovery {
       ...recordRange(topicId, queueId, 0),
       reverse: true,
       countMax: tailRecordsChecked,
+      bytesMax: tailBytesChecked,
     })
     const known = state ?? (await this.#rebuildState(topicId, queueId, mayHaveHoles(topic, config)))
     let lost = state === undefined && tail.length > 0

@@ -201,7 +201,8 @@ describe('no room', () => {
     expect(stores.outbox.space().freeBytes).toBe(0)
     isFull = false
     expect(await commit(stores.outbox, 2)).toEqual(durable)
-    expect(stores.outbox.space().freeBytes).toBeGreaterThan(0)
+    // What could be written may have used what was kept back for it.
+    await expect.poll(() => stores.outbox.space().freeBytes, { timeout: 15_000 }).toBeGreaterThan(0)
     expect(await keys(stores.outbox)).toEqual([2])
     expect(lost).not.toHaveBeenCalled()
   })
@@ -283,8 +284,9 @@ describe('opening', () => {
     const first = await open()
     await commit(first.outbox, 1)
     await first.close()
-    const second = await openChanged({ failOpen: () => new DOMException('full', 'QuotaExceededError') })
-    expect(second.kind).toBe('memory')
+    // Nor does it go on in memory, which would hide what is there.
+    const second = openChanged({ failOpen: () => new DOMException('full', 'QuotaExceededError') })
+    await expect(second).rejects.toMatchObject({ code: 'STORE_FULL' })
     const third = await open()
     expect(third).toMatchObject({ kind: 'indexeddb', losses: [] })
     expect(await keys(third.outbox)).toEqual([1])

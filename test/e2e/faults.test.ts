@@ -73,25 +73,25 @@ for (const { browserName, isThere, launch } of browsers) {
       await Promise.all([first, second].map((tab) =>
         tab.call('consume', 'work', { topic: 'orders', group: 'workers', prefetch: 20, concurrency: 4 })))
       await Promise.all(tabs.map((tab, index) => tab.call('startSending', {
-        topic: 'orders', prefix: `from${index}`, count: 400, countPerTurn: 2, options: { messageGroup: `from${index}` },
+        topic: 'orders', prefix: `from${index}`, count: 250, countPerTurn: 2, options: { messageGroup: `from${index}` },
       })))
       for (let kill = 1; kill <= 3; kill++) {
-        await untilAcknowledged(first, 'from0', kill * 80)
+        await untilAcknowledged(first, 'from0', kill * 50)
         await second.call('killEngine')
         await untilLives(third, kill + 1)
       }
-      await Promise.all(tabs.map((tab, index) => untilAcknowledged(tab, `from${index}`, 400)))
+      await Promise.all(tabs.map((tab, index) => untilAcknowledged(tab, `from${index}`, 250)))
       for (const [index, tab] of tabs.entries()) {
         expect(await tab.call('sending', `from${index}`)).toMatchObject({
-          acknowledged: namesFrom(`from${index}`, 400), failures: [],
+          acknowledged: namesFrom(`from${index}`, 250), failures: [],
         })
       }
-      await untilSeen(third, 'all', 1_200)
+      await untilSeen(third, 'all', 750)
       await untilConsumed(first, 'workers')
       const history = await historyOf([first])
       expectSound(history, 'workers', { isOrdered: true })
       expectSound(history, 'readers', { isBroadcasting: true, isOrdered: true })
-      expect((await third.call('seen', 'all')).length).toBe(1_200)
+      expect((await third.call('seen', 'all')).length).toBe(750)
     })
 
     test('a leader tab that is closed in the middle of its own sends and those of others takes nothing with it', async () => {

@@ -10,6 +10,8 @@ import { launchChromium } from './support/browsers.ts'
 
 const root = join(import.meta.dirname, '../..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
+/** A cold start on a busy machine takes its time. */
+const patient = { timeout: 20_000 }
 const example = /<!-- web-example[^>]*-->\n```js\n(.*?)```/s.exec(readme)?.[1] ?? ''
 
 describe('the example for the browser', () => {
@@ -56,13 +58,15 @@ describe('the example for the browser', () => {
   async function open(context: BrowserContext, query = ''): Promise<Page> {
     const page = await context.newPage()
     await page.goto(`${origin}/${query}`)
+    // Before, the form would do what forms do without a script.
+    await expect.poll(() => page.evaluate(() => typeof document.querySelector('form')?.onsubmit), patient).toBe('function')
     return page
   }
 
   async function say(page: Page, text: string): Promise<void> {
     await page.fill('input', text)
     await page.click('button')
-    await expect.poll(() => page.title()).toBe('stored: device')
+    await expect.poll(() => page.title(), patient).toBe('stored: device')
     await page.evaluate(() => {
       document.title = 'chat'
     })
@@ -77,18 +81,17 @@ describe('the example for the browser', () => {
   test('exchanges ordered, tagged messages between two tabs with no server', async () => {
     const context = await browser.newContext()
     const first = await open(context)
-    await expect.poll(() => first.evaluate(() => typeof document.querySelector('form')?.onsubmit)).toBe('function')
     await say(first, 'one')
     const second = await open(context, '#urgent')
     const third = await open(context)
     await say(first, '!two')
     await say(third, 'three')
-    await expect.poll(() => linesOf(first)).toEqual(['one', '!two', 'three'])
-    await expect.poll(() => linesOf(second)).toEqual(['!two'])
-    await expect.poll(() => linesOf(third)).toEqual(['one', '!two', 'three'])
+    await expect.poll(() => linesOf(first), patient).toEqual(['one', '!two', 'three'])
+    await expect.poll(() => linesOf(second), patient).toEqual(['!two'])
+    await expect.poll(() => linesOf(third), patient).toEqual(['one', '!two', 'three'])
     await third.reload()
     await say(first, 'four')
-    await expect.poll(() => linesOf(third)).toEqual(['one', '!two', 'three', 'four'])
+    await expect.poll(() => linesOf(third), patient).toEqual(['one', '!two', 'three', 'four'])
     await context.close()
   })
 
@@ -99,9 +102,9 @@ describe('the example for the browser', () => {
     const first = await open(here, query)
     const second = await open(there, query)
     await say(first, 'from here')
-    await expect.poll(() => linesOf(second), { timeout: 15_000 }).toEqual(['from here'])
+    await expect.poll(() => linesOf(second), patient).toEqual(['from here'])
     await say(second, 'from there')
-    await expect.poll(() => linesOf(first), { timeout: 15_000 }).toEqual(['from here', 'from there'])
+    await expect.poll(() => linesOf(first), patient).toEqual(['from here', 'from there'])
     await Promise.all([here.close(), there.close()])
   })
 })

@@ -117,7 +117,7 @@ describe('the packed package', () => {
       'dist/web/index.js', 'dist/web/react.js', 'dist/web/handled.js', 'dist/web/worker.js',
       'dist/types/web-client/index.d.ts', 'dist/types/web-client/react.d.ts', 'dist/types/web-client/handled-messages.d.ts',
     ]))
-    const expected = /^(CHANGELOG\.md|LICENSE|PROTOCOL\.md|README\.md|package\.json|dist\/.*\.(js|js\.map|d\.ts)|dist\/pages\/.*)$/
+    const expected = /^((CHANGELOG|PROTOCOL|README)\.md|LICENSE|package\.json|dist\/.*\.(js|js\.map|d\.ts)|dist\/pages\/.*)$/
     expect(paths.filter((path) => !expected.test(path))).toEqual([])
   })
 

@@ -4,14 +4,16 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { execFileSync } from 'node:child_process'
 import process from 'node:process'
-import type { FaultKind } from './nemesis.ts'
+import { type DevicePlantedBugName, devicePlantedBugs } from './device-planted.ts'
+import { type DeviceOutcome, runDeviceWorld } from './device-world.ts'
 import { type PlantedBugName, plantedBugs } from './planted-bugs.ts'
 import { type Outcome, runWorld } from './world.ts'
 
 interface Options {
   readonly seed: number
   readonly seeds: number
-  readonly plant?: PlantedBugName
+  readonly device?: boolean
+  readonly plant?: PlantedBugName | DevicePlantedBugName
   readonly failuresMax: number
   readonly lines: number
   readonly about?: string
@@ -19,12 +21,15 @@ interface Options {
 
 const options = new Command('npm run sim --')
   .description('Runs relay, disk, network and clients in one thread from one seed, with faults, and judges them.')
+  .option('--device', 'the world of a browser instead: tabs, engines, their disk, and a relay')
   .option('--seed <number>', 'the first seed', wholeNumber, 1)
   .option('--seeds <count>', 'how many seeds, one after the other', wholeNumber, 1)
   .option('--failures-max <count>', 'stops after so many failing seeds', wholeNumber, 1)
   .option('--lines <count>', 'how many lines of the trace are shown of a failing seed', wholeNumber, 40)
   .option('--about <text>', 'tells every event of the histories in whose words this text is')
-  .addOption(new Option('--plant <bug>', 'with this bug, to see it caught').choices(Object.keys(plantedBugs)))
+  .addOption(new Option('--plant <bug>', 'with this bug, to see it caught').choices([
+    ...new Set([...Object.keys(plantedBugs), ...Object.keys(devicePlantedBugs)]),
+  ]))
   .allowExcessArguments(false)
   .parse()
   .opts<Options>()
@@ -33,7 +38,7 @@ const options = new Command('npm run sim --')
 if (options.seeds > 1) Error.stackTraceLimit = 0
 
 const total = new Map<string, number>()
-const struck = new Map<FaultKind, number>()
+const struck = new Map<string, number>()
 const failed: number[] = []
 const startMs = performance.now()
 const startUsage = process.cpuUsage()
@@ -46,8 +51,7 @@ const told = about === undefined ? {} : {
   },
 }
 for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
-  const planted = options.plant === undefined ? {} : { planted: options.plant }
-  const outcome = await runWorld({ seed, traceLineCountMax: options.lines, ...planted, ...told })
+  const outcome = await run({ seed, traceLineCountMax: options.lines, ...told })
   runCount++
   for (const [name, count] of Object.entries(outcome.counts)) total.set(name, (total.get(name) ?? 0) + count)
   for (const [kind, count] of outcome.faults) struck.set(kind, (struck.get(kind) ?? 0) + count)
@@ -67,14 +71,24 @@ process.stdout.write(`${pace}, ${verdict}\n`)
 if (runCount > 1) process.stdout.write(`in all: ${tell(total)}\nfaults: ${tell(struck)}\n`)
 process.exitCode = failed.length === 0 ? 0 : 1
 
-function tellFailure({ seed, findings, traceTail, faults, traceHash }: Outcome): void {
+function run(of: { readonly seed: number; readonly traceLineCountMax: number }): Promise<Outcome | DeviceOutcome> {
+  const { plant, device = false } = options
+  if (plant !== undefined && !Object.hasOwn(device ? devicePlantedBugs : plantedBugs, plant)) {
+    throw new Error(`${plant} is a bug of the other world, ${device ? 'without' : 'with'} --device`)
+  }
+  const planted = plant === undefined ? {} : { planted: plant as never }
+  return device ? runDeviceWorld({ ...of, ...planted }) : runWorld({ ...of, ...planted })
+}
+
+function tellFailure({ seed, findings, traceTail, faults, traceHash }: Outcome | DeviceOutcome): void {
   const lines = [`seed ${seed} FAILED, trace ${traceHash}, faults: ${tell(faults)}`]
   lines.push(...traceTail.map((line) => `  ${line}`))
   for (const { checker, violations } of findings) {
     lines.push(`violated: ${checker} (${violations.length})`, ...violations.slice(0, 10).map(({ text }) => `  ${text}`))
   }
   const plant = options.plant === undefined ? '' : ` --plant ${options.plant}`
-  lines.push(`commit: ${commit()}`, `replay: npm run sim -- --seed ${seed}${plant}`)
+  const device = options.device === true ? ' --device' : ''
+  lines.push(`commit: ${commit()}`, `replay: npm run sim --${device} --seed ${seed}${plant}`)
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 

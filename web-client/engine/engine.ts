@@ -145,7 +145,9 @@ class Engine implements EngineLife {
     const tabs = [...this.#tabs]
     this.#tabs.clear()
     // What has a store that failed is not waited for: nothing answers there.
-    const closing = Promise.all([...tabs.map((tab) => tab.close()), this.#openRelay?.close()])
+    // One that is just being opened is closed behind that: it would connect for nobody.
+    const relayClosed = this.#relay?.then((relay) => relay.close(), () => {})
+    const closing = Promise.all([...tabs.map((tab) => tab.close()), relayClosed])
     const { code } = error.cause instanceof PocketError ? error.cause : error
     if (code !== 'STORE_FAILED' && code !== 'STORE_FULL') {
       await closing
@@ -240,6 +242,7 @@ class Engine implements EngineLife {
       storage: stores.kind,
       ...(stores.error === undefined ? {} : { storageError: stores.error }),
       ...(stores.losses?.[0] === undefined ? {} : { storageLoss: stores.losses[0].reason }),
+      ...(stores.generation === undefined ? {} : { storageGeneration: stores.generation }),
       ...(this.#persisted === undefined ? {} : { persisted: this.#persisted }),
       usedBytes,
       ...(Number.isFinite(freeBytes) ? { quotaBytes: usedBytes + freeBytes } : {}),

@@ -38,6 +38,7 @@ export class PageClient implements WebClient {
   #idNext = 0
   #settleConnected: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
   #persisted: boolean | undefined
+  #wasDropped = false
   #host: HostKind | undefined
   #engine: WebStatus['engine'] = 'starting'
   #engineError: PocketError | undefined
@@ -137,6 +138,7 @@ export class PageClient implements WebClient {
   getSnapshot(): WebStatus {
     this.#snapshot ??= {
       ...this.#engineStatus,
+      ...(this.#wasDropped ? { storageLoss: 'emptied' as const } : {}),
       engine: this.#engine,
       ...(this.#engineError === undefined ? {} : { engineError: this.#engineError }),
       ...(this.#host === undefined ? {} : { host: this.#host }),
@@ -173,12 +175,33 @@ export class PageClient implements WebClient {
       this.#engineStatus = await this.#line.call('configure', [{
         relayUrl: this.#relayUrl, hasAuth: auth !== undefined, clientName, persisted: this.#persisted, storage,
       }])
+      this.#lookForLoss()
       this.#changed()
       this.#settleConnected?.resolve()
     } catch (thrown) {
       const error = toPocketError(thrown)
       if (error.code !== 'ENGINE_LOST') this.#over(error)
     }
+  }
+
+  /**
+   * A browser that drops a damaged or evicted origin takes all its databases, and the engine's own directory with them; so
+   * the page remembers, elsewhere, which database there was.
+   */
+  #lookForLoss(): void {
+    const { storageGeneration, storageLoss } = this.#engineStatus
+    if (storageGeneration === undefined) return
+    const key = `pocketmq:${this.#options.name ?? 'default'}`
+    try {
+      const known = localStorage.getItem(key)
+      localStorage.setItem(key, storageGeneration)
+      if (known === null || known === storageGeneration || storageLoss !== undefined) return
+    } catch {
+      // Pages may be kept from it, and Node has none.
+      return
+    }
+    this.#wasDropped = true
+    this.#report(new PocketError('STORE_FAILED', 'what this device had kept is gone: the browser has dropped its database'))
   }
 
   #heard(message: FromEngine): void {

@@ -258,10 +258,12 @@ export interface EngineStatus {
   /** Why it is memory, where IndexedDB was asked for. */
   readonly storageError?: WireError
   /**
-   * Something this device had kept was gone when its engine opened; an `error` event STORE_FAILED told so. `emptied`: deleted, or
-   * taken by the browser to make room; `damaged`: it can't be opened any more.
+   * Something this device had kept was gone when its engine opened; an `error` event STORE_FAILED told so. `emptied`:
+   * deleted, or taken by the browser to make room; `damaged`: it can't be opened any more.
    */
   readonly storageLoss?: 'emptied' | 'damaged'
+  /** Names the database. */
+  readonly storageGeneration?: string
   /** What the browser answered to the request to keep the data; undefined before it was asked. */
   readonly persisted?: boolean
   /** Bytes this origin uses and may use, as the browser tells. */

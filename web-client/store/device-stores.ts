@@ -17,6 +17,8 @@ export interface DeviceStores {
   readonly outbox: Store
   /** Copies of relay topics, in the relay's own layout; and where the device's readers stand. */
   readonly replica: Store
+  /** Names the database from its creation on: another than the last time says that the browser has taken that one. */
+  readonly generation?: string
   /** Of this opening; higher than of every opening before. A commit of an older one is refused by the database. */
   readonly epoch: number
   /** Ends all of them. Commits in flight are answered first. */

@@ -158,6 +158,7 @@ class Opening {
       device,
       outbox,
       replica,
+      generation: fenced.generation,
       epoch: fenced.epoch,
       close: async () => {
         await Promise.all([device.close(), outbox.close(), replica.close()])

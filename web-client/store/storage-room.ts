@@ -7,6 +7,8 @@ import type { Ballast } from './ballast.ts'
 
 /** How old what is known may be before it is asked anew, and how much may be written meanwhile. */
 const ageMsMax = 10_000
+/** The same while nothing can be stored. */
+const fullAgeMsMax = 2_000
 const writtenBytesMax = 64 * 1024 * 1024
 /** So much must be free beside the ballast, or what was thrown overboard would be taken aboard at once. */
 const freeBytesMin = 4 * 1024 * 1024
@@ -21,11 +23,11 @@ export interface StorageRoomOptions {
 export class StorageRoom {
   readonly #storage: Pick<StorageManager, 'estimate'> | undefined
   readonly #clock: { monotonic(): number }
+  readonly #ballast: Ballast
   #usedBytes = 0
   #quotaBytes = Infinity
   #writtenBytes = 0
   #askedAtMs = -Infinity
-  readonly #ballast: Ballast
   #isAsking = false
   /** A write was refused for want of room; what the browser estimates is then not to be believed. */
   #isFull = false
@@ -43,7 +45,8 @@ export class StorageRoom {
   }
 
   space(): StoreSpace {
-    if (this.#clock.monotonic() - this.#askedAtMs > ageMsMax) void this.ask()
+    const askedAgoMs = this.#clock.monotonic() - this.#askedAtMs
+    if (askedAgoMs > (this.#isFull ? fullAgeMsMax : ageMsMax)) void this.ask()
     const usedBytes = this.#usedBytes + this.#writtenBytes
     return { usedBytes, freeBytes: this.#isFull ? 0 : Math.max(0, this.#quotaBytes - usedBytes) }
   }

@@ -42,21 +42,24 @@ export function launchFirefox(): Promise<Browser> {
 
 export interface Profile {
   readonly directory: string
-  /** Starts Chromium on it; one at a time. */
-  open(options?: ChromiumOptions): Promise<BrowserContext>
+  /** Starts the browser on it; one at a time. */
+  open(): Promise<BrowserContext>
   remove(): Promise<void>
 }
 
 /** A profile on disk that outlives its browser: what is acknowledged must be there after a kill. */
-export async function createProfile(): Promise<Profile> {
+export async function createProfile(browserName: 'Chromium' | 'Firefox' = 'Chromium'): Promise<Profile> {
   const directory = await mkdtemp(join(tmpdir(), 'pocketmq-profile-'))
   return {
     directory,
-    async open(options = {}) {
+    async open() {
+      if (browserName === 'Firefox') {
+        return firefox.launchPersistentContext(directory, firefoxLaunch(findFirefox() ?? 'no Firefox found'))
+      }
       // A killed browser leaves them behind, and the next would take it for running.
       const marks = ['SingletonLock', 'SingletonCookie', 'SingletonSocket']
       await Promise.all(marks.map((name) => rm(join(directory, name), { force: true })))
-      return chromium.launchPersistentContext(directory, chromiumOptions(options))
+      return chromium.launchPersistentContext(directory, chromiumOptions({}))
     },
     remove: () => rm(directory, { recursive: true, force: true, maxRetries: 5 }),
   }
