@@ -1,4 +1,4 @@
-// Builds dist/: the modules for Node (vite), those for pages (build-web.mjs), the demo and the console (build-pages.mjs) and,
+// Builds dist/: the modules for Node (vite), those for pages (build-web.mjs), the demo (build-pages.mjs) and,
 // for the package, declarations (tsc). `node tools/build.mjs` makes all; `ensureBuilt()`, `ensureWebBuilt()` and
 // `ensurePagesBuilt()` make the files of their side alone, and only when a source has changed since. The hash of the sources
 // a build was made from stands in its .stamp.
@@ -70,7 +70,7 @@ export function ensureWebBuilt() {
 export function ensurePagesBuilt() {
   const hash = hashFiles(pagesSources)
   if (existsSync(join(dist, 'pages/demo/index.html')) && readStamp(pagesStampPath) === hash) return
-  timed('the demo and the console', () => buildPages(hash))
+  timed('the demo', () => buildPages(hash))
 }
 
 /** @param {string} what @param {() => void} work */
@@ -106,7 +106,7 @@ function buildWebModules(hash) {
 /** @param {string} hash of the sources */
 function buildPages(hash) {
   const result = spawnSync(execPath, [join(root, 'tools/build-pages.mjs'), hash], { cwd: root, stdio: ['ignore', 2, 2] })
-  if (result.status !== 0) fail('the build of the demo and the console failed; the reason is above')
+  if (result.status !== 0) fail('the build of the demo failed; the reason is above')
   writeFileSync(pagesStampPath, hash)
 }
 

@@ -1,0 +1,138 @@
+// What the demo says, in English. Its type is that of every other language.
+
+export const en = {
+  title: 'PocketMQ: a flash sale',
+  intro: 'One message queue, played by your tabs and devices.',
+  starting: 'Starting the engine …',
+  failed: (why: string) => `The engine could not be started. ${why}`,
+  nav: 'Scenes',
+  code: 'Its source',
+  state: {
+    host: { shared: 'SharedWorker', leader: 'leader tab', inline: 'inline', none: 'no engine' },
+    hostLabel: 'Engine',
+    link: {
+      none: 'no relay: this browser only', connecting: 'connecting', connected: 'relay connected',
+      waiting: 'relay out of reach',
+      closed: 'relay refuses',
+    },
+    outbox: (count: string) => `outbox ${count}`,
+    lag: (count: string) => `lag ${count}`,
+    tabs: (count: number) => (count === 1 ? '1 tab' : `${count} tabs`),
+    memory: 'in memory: this browser keeps nothing',
+    token: 'Token of the relay',
+    tokenGo: 'Connect',
+  },
+  invite: {
+    open: 'Second device',
+    title: 'Open this room on a second device',
+    lead: 'Scan it, or open the link. Everyone with this address is in the same room.',
+    local: 'This address is of this machine alone. Start the relay with “npm start -- --host 0.0.0.0” and open the page by the ' +
+      'machine’s address in your network, then others can join.',
+    noRelay: 'Without a relay the room is this browser: open the link in another tab. With one (“npm start”, or ' +
+      '?relay=wss://…) other devices can join.',
+    newTab: 'Open in a new tab',
+    copy: 'Copy the link',
+    copied: 'Copied',
+    close: 'Close',
+    qr: 'QR code of the link',
+  },
+  scenes: {
+    peak: {
+      name: 'Peak shaving',
+      lead: 'A burst of orders arrives in a second. The queue takes it all; workers pack at their pace.',
+    },
+    life: { name: 'An order’s life', lead: 'Steps of one order stay in order. One that fails holds up nobody else.' },
+    prices: {
+      name: 'Price board',
+      lead: 'Everybody sees every price, or only those asked for, from now or from a point in the past.',
+    },
+    unpaid: { name: 'Unpaid orders', lead: 'A message to be delivered later cancels the order, unless payment takes it back.' },
+    payment: {
+      name: 'Payment',
+      lead: 'The message and the payment happen together or not at all, even if the tab dies in between.',
+    },
+    offline: { name: 'Offline', lead: 'Cut the link and go on selling. On return all arrives, once and in order.' },
+    trace: { name: 'Trace', lead: 'Where a message was, and when: from the tab that made it to the one that consumed it.' },
+  },
+  peak: {
+    size: 'Orders', pace: 'Each worker packs', perSecond: (count: string) => `${count} a second`, burst: 'Send the burst',
+    sending: 'Sending …', sent: 'stored', backlog: 'backlog', inFlight: 'in hand', packed: 'packed here',
+    rate: 'packed a second',
+    chart: 'Backlog over the last minute, and orders packed a second in this tab',
+    minute: 'The last minute', workers: 'Workers of this tab', hire: 'Hire one', dismiss: 'Send one home',
+    worker: (number: number) => `worker ${number}`,
+    crews: 'The whole group', crew: (workers: number) => (workers === 1 ? '1 worker' : `${workers} workers`),
+    holds: (count: string) => `${count} in hand`,
+    crewHint: 'Open this page in another tab or on another device: its workers join. Close it while they work, and what they ' +
+      'had in hand goes to the others.',
+    belt: 'Packed last', beltHint: 'Click an order to see its trace.', again: (attempt: number) => `attempt ${attempt}`,
+    empty: 'Nothing yet: send a burst.',
+  },
+  life: {
+    place: 'Place an order', many: 'Place ten', broken: 'Place one that can’t be shipped',
+    queue: (id: number) => `Queue ${id}`,
+    step: { created: 'created', paid: 'paid', shipped: 'shipped' },
+    state: { working: 'working', done: 'done', retrying: 'to be retried', dead: 'dead letter', waiting: 'waiting' },
+    dead: 'Dead letters', noDead: 'None. A message whose third attempt fails ends here.',
+    mended: 'The address is corrected',
+    sendBack: 'Send back', sendBackAll: 'Send all back', empty: 'Place an order to see it move.',
+    of: (step: string, order: string) => `“${step}” of ${order}`,
+  },
+  prices: {
+    filter: 'Show', all: 'all prices', byTags: 'by tag', bySql: 'by SQL expression', tags: 'Tags', tagsHint: 'joined by ||',
+    sql: 'SQL expression', sqlHint: 'over price, off (in percent) and TAGS', start: 'From', latest: 'now on',
+    minute: 'a minute ago',
+    earliest: 'the beginning', apply: 'Open the board', open: 'Board is open', market: 'The market',
+    run: 'Start the market',
+    stop: 'Stop the market', rate: 'Prices a second', read: 'prices read', item: 'Item', price: 'Price', off: 'Off',
+    at: 'At',
+    up: 'up', down: 'down', same: 'as before', empty: 'No price came yet. Start the market, here or in another tab.',
+    hint: 'Each tab has a board of its own. Who comes late reads from where they like.',
+  },
+  unpaid: {
+    place: 'Place an order', delay: 'To be paid within', pay: 'Pay', waiting: 'waits for payment',
+    paid: 'paid: the message was taken back',
+    cancelled: 'cancelled: the message came', left: (span: string) => `${span} left`, due: 'due',
+    empty: 'Place an order, then pay it, or don’t.',
+    seconds: (text: string) => text.replace('s', ' seconds'),
+  },
+  payment: {
+    pay: 'Pay', refuse: 'Card is refused', die: 'Pay in a tab that closes itself',
+    before: '… before the ledger has it', after: '… after the ledger has it', halves: 'Half messages',
+    noHalves: 'None under way.',
+    half: (span: string, checks: number) => `prepared ${span} ago, asked ${checks} times`, checks: 'Asked of this tab',
+    noChecks: 'Nobody asked. When a paying tab is closed in the middle, the broker asks another one after two seconds.',
+    verdict: { commit: 'the ledger has it: commit', rollback: 'the ledger does not: roll back' },
+    visible: 'Visible payments',
+    noVisible: 'None yet.', refused: (count: number) => `${count} rolled back, seen by nobody`,
+    dying: 'This tab pays and closes itself in the middle …',
+  },
+  offline: {
+    cut: 'Cut the link', join: 'Link again', sell: 'Sell one', sellOn: 'Sell ten a second', stop: 'Stop selling',
+    outbox: 'in the outbox',
+    arrived: 'arrived', twice: 'came twice', disorder: 'out of order', book: 'The order book', pending: 'on this device',
+    stored: 'at the relay', empty: 'Sell something.',
+    noRelay: 'There is no relay here, so there is no link to cut: see “Second device”. ' +
+      'Notes between tabs work all the same.', notes: 'Notes between tabs',
+      notesHint: 'A device topic: it needs no relay, ever.',
+    note: 'Note', say: 'Leave the note', you: 'this tab',
+  },
+  trace: {
+    id: 'Message id', ask: 'Show the trace', seen: 'Messages you have seen',
+    noSeen: 'None yet: play another scene, then come back.',
+    none: 'Nothing is known of this message.', untraced: 'This message was not traced.', queue: 'queue', offset: 'offset',
+    kind: {
+      born: 'made', sent: 'sent', stored: 'stored on disk', delivered: 'delivered',
+      acked: 'acknowledged',
+      retried: 'to be retried', expired: 'lease ended', held: 'held', dead: 'dead letter',
+    },
+    place: {
+      born: 'tab', sent: 'worker', stored: 'relay', delivered: 'worker', acked: 'tab', other: 'relay',
+      device: 'this browser’s engine',
+    },
+    group: 'group', by: 'by', attempt: (attempt: number) => `attempt ${attempt}`, took: (span: string) => `took ${span}`,
+    start: 'start',
+  },
+}
+
+export type Texts = typeof en

@@ -1,0 +1,47 @@
+// The language of the pages: as the visitor chose, else as the browser asks. Texts are plain objects, one per language, of
+// one type, so that a text that is missing in one of them does not compile.
+
+import { effect, signal } from '@preact/signals'
+import { readSetting, writeSetting } from './settings.ts'
+
+export type Language = 'en' | 'zh-CN'
+
+/** The language shown. Whoever reads it while rendering is rendered anew when it changes. */
+export const language = signal<Language>('en')
+
+/** The texts of the language shown. `const t = textsOf(en, zh)` in a component. */
+export function textsOf<T>(en: T, zh: T): T {
+  return language.value === 'en' ? en : zh
+}
+
+export function chooseOtherLanguage(): void {
+  language.value = language.value === 'en' ? 'zh-CN' : 'en'
+}
+
+/** Takes up what was chosen before, and keeps the page's `lang` right. Called once by a page. */
+export function startLanguage(): void {
+  const wanted = readSetting('language') ?? navigator.language
+  language.value = wanted.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en'
+  effect(() => {
+    document.documentElement.lang = language.value
+    writeSetting('language', language.value)
+  })
+}
+
+/** A whole number as the language writes it: `12,345`. */
+export function formatCount(count: number): string {
+  return count.toLocaleString(language.value)
+}
+
+/** A time of day with its seconds: `14:05:09`. */
+export function formatTime(timeMs: number): string {
+  return new Date(timeMs).toLocaleTimeString(language.value, { hour12: false })
+}
+
+/** A span of time in the unit that suits it: `3 ms`, `1.2 s`, `5 min`. */
+export function formatSpan(spanMs: number): string {
+  if (spanMs < 1) return `${spanMs.toFixed(1)} ms`
+  if (spanMs < 1000) return `${Math.round(spanMs)} ms`
+  if (spanMs < 60_000) return `${(spanMs / 1000).toFixed(1)} s`
+  return `${Math.round(spanMs / 60_000)} min`
+}
