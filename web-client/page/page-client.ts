@@ -309,6 +309,7 @@ export class PageClient implements WebClient {
 
   /** The page may not come back: what it never looked at goes back uncounted. */
   readonly #leaving = (): void => {
+    for (const producer of this.#producers.values()) producer.hurry()
     for (const reader of this.#readers.values()) (reader as PushReader).releaseUntaken?.()
   }
 

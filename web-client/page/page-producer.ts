@@ -15,6 +15,9 @@ const roomBytes = 4 * 1024 * 1024
 const pendingBytesMax = 256 * 1024 * 1024
 /** A chunk is closed when it has so much. */
 const chunkBytesMax = 256 * 1024
+const chunksInFlightMax = 2
+/** So many are posted whatever is on its way. */
+const gatheredCountMax = 512
 
 interface Entry {
   readonly resolve: (receipt: WebSendReceipt) => void
@@ -54,6 +57,8 @@ export class PageProducer implements LineParticipant {
   #openBytes = 0
   #options: (PortSendOptions | undefined)[] | undefined
   #waiters: (() => void)[] = []
+  #isFlushDue = false
+  #isHurried = false
 
   constructor(line: PageLine, id: number, topic: string, home: Home) {
     this.#line = line
@@ -86,7 +91,11 @@ export class PageProducer implements LineParticipant {
     if (this.#openBytes + body.length > chunkBytesMax) this.#flush()
     const index = this.#indexNext++
     const { signal, until, ...rest } = options ?? {}
-    if (this.#bodies.push(body) === 1) queueMicrotask(() => this.#flush())
+    this.#bodies.push(body)
+    if (!this.#isFlushDue && this.#mayPost) {
+      this.#isFlushDue = true
+      queueMicrotask(() => this.#flush())
+    }
     if (options !== undefined) (this.#options ??= [])[this.#bodies.length - 1] = rest
     this.#openBytes += body.length
     this.#pendingBytes += body.length
@@ -101,6 +110,12 @@ export class PageProducer implements LineParticipant {
     return new Promise((resolve) => this.#waiters.push(resolve))
   }
 
+  /** The page is about to go: what is sent from here on is posted at once. */
+  hurry(): void {
+    this.#isHurried = true
+    this.#flush()
+  }
+
   /** Resolves when all is answered. */
   async close(): Promise<void> {
     this.#flush()
@@ -111,6 +126,7 @@ export class PageProducer implements LineParticipant {
   // ── the engine's side ─────────────────────────────────────────────────────────────────────────────────────────
 
   attached(): void {
+    this.#isHurried = false
     this.#open()
     for (const chunk of this.#chunks) this.#post(chunk)
   }
@@ -129,6 +145,7 @@ export class PageProducer implements LineParticipant {
     for (const { reject } of this.#entries.values()) reject(error)
     this.#entries.clear()
     this.#chunks = []
+    this.#bodies = []
     for (const wake of this.#waiters.splice(0)) wake()
   }
 
@@ -207,6 +224,15 @@ export class PageProducer implements LineParticipant {
     if (this.#waiters.length > 0 && this.#entries.size < roomCount * 0.75 && this.#pendingBytes < roomBytes * 0.75) {
       for (const wake of this.#waiters.splice(0)) wake()
     }
+    if (this.#mayPost) this.#flush()
+  }
+
+  /**
+   * While two chunks are on their way, more is gathered until an answer comes: a loop that awaits `ready` between sends
+   * would otherwise make a chunk, and the engine a batch, of each message.
+   */
+  get #mayPost(): boolean {
+    return this.#isHurried || this.#chunks.length < chunksInFlightMax || this.#bodies.length >= gatheredCountMax
   }
 
   #open(): void {
@@ -222,6 +248,7 @@ export class PageProducer implements LineParticipant {
   }
 
   #flush(): void {
+    this.#isFlushDue = false
     if (this.#bodies.length === 0) return
     const sizes: number[] = []
     const bodies = new Uint8Array(this.#openBytes)
