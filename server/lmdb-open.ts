@@ -162,6 +162,10 @@ function openLmdb(folder: string, mapSizeBytes: number): LmdbDatabase {
     txnStartThreshold: 1,
     batchStartThreshold: Number.MAX_SAFE_INTEGER,
     mapSize: mapBytes(mapSizeBytes),
+    // Free pages that LMDB keeps in a sorted list, where finding and adding one costs time by the list's length. With its own
+    // bounds (50,000 and 75,000) a million delayed messages due at scattered times fell behind by seconds.
+    maxFreeSpaceToLoad: 4_000,
+    maxFreeSpaceToRetain: 6_000,
     permissionsMode: 0o600,
   } as const
   return open(options)
