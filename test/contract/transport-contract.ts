@@ -420,7 +420,7 @@ export function transportContract(name: string, open: OpenTransportWorld, { noFl
     })
 
     const slowsTitle = flowTitle('a side that paused before it was open slows its peer, and hears messages once it resumes')
-    // The reason is the transport's own, and stands in the title.
+    // A transport that says `noFlowControl` cannot stop its platform from reading; its reason stands in the title.
     test.skipIf(noFlowControl !== undefined)(slowsTitle, async () => {
       const other = await connect()
       const accepted = new Promise<Side>((resolve) => {
