@@ -1,5 +1,5 @@
 // Pages as a relay serves them: files of dist/pages by their addresses, found when the relay starts and held in memory, so
-// that no address can name a file that is not one of them. There is the demo; a console may stand beside it.
+// that no address can name a file that is not one of them. There are the demo and the console.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'

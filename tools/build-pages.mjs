@@ -1,5 +1,5 @@
-// Builds dist/pages/: the demo, a folder of static files with relative addresses, so that a relay or any static host may
-// serve it. build.mjs runs it.
+// Builds dist/pages/: the demo and the console, each a folder of static files with relative addresses, so that a relay or any
+// static host may serve it. build.mjs runs it.
 
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { build } from 'vite'
 import { isMain, root } from './ensure-installed.mjs'
 
 /** Page -> the folder of its index.html. */
-export const pages = { demo: 'demo/sale' }
+export const pages = { demo: 'demo/sale', console: 'demo/console' }
 
 /**
  * @param {{ buildId: string, outDir?: string, only?: keyof typeof pages }} options `buildId` tells one build from another:

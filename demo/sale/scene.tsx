@@ -55,20 +55,3 @@ function highlight(source: string): JSX.Element[] {
   }
   return [...parts, <>{source.slice(end)}</>]
 }
-
-/** A part of a scene with its heading. */
-export function Panel({ title, children, actions }: {
-  title: string
-  children: ComponentChildren
-  actions?: ComponentChildren
-}): JSX.Element {
-  return (
-    <section class="panel">
-      <div class="panel-head">
-        <h3>{title}</h3>
-        {actions}
-      </div>
-      {children}
-    </section>
-  )
-}

@@ -2,7 +2,7 @@
 
 import { useSignal } from '@preact/signals'
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { WebClient, WebStatus } from '../../web-client/index.ts'
 import { Badge, Button, Field, Notice, type Tone } from '../shared/controls.tsx'
 import { formatCount } from '../shared/language.ts'
@@ -29,6 +29,10 @@ const linkSigns: Readonly<Record<WebStatus['link'], string>> = {
 export function StatusView({ mq }: { mq: WebClient }): JSX.Element {
   const t = texts().state
   const { host, link, linkError, outboxCount, lag, tabCount, storage, engine, engineError } = useStatus(mq)
+  // From the refusal until there is a connection: each try in between clears the error, and must not take what is being typed.
+  const isTokenAsked = useRef(false)
+  if (linkError?.code === 'UNAUTHENTICATED') isTokenAsked.current = true
+  else if (link === 'connected') isTokenAsked.current = false
   return (
     <>
       <Badge><span class="visually-hidden">{t.hostLabel}:</span><span data-testid="host">{t.host[host ?? 'none']}</span></Badge>
@@ -47,7 +51,7 @@ export function StatusView({ mq }: { mq: WebClient }): JSX.Element {
       <Badge><span data-testid="tabs">{t.tabs(tabCount)}</span></Badge>
       {storage === 'memory' && host !== undefined && <Badge tone="warn">{t.memory}</Badge>}
       {engineError !== undefined && <Notice tone={engine === 'ended' ? 'bad' : 'warn'}>{engineError.message}</Notice>}
-      {linkError?.code === 'UNAUTHENTICATED' && <TokenForm />}
+      {isTokenAsked.current && <TokenForm />}
     </>
   )
 }

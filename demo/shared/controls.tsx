@@ -2,6 +2,7 @@
 // They know nothing of queues; their looks are controls.css.
 
 import './controls.css'
+import './layout.css'
 import type { ComponentChildren, JSX } from 'preact'
 import { useId } from 'preact/hooks'
 import { chooseOtherLanguage, language, textsOf } from './language.ts'
@@ -127,6 +128,23 @@ export function Figures({ children }: { children: ComponentChildren }): JSX.Elem
 export function Notice({ tone = 'bad', children }: { tone?: Tone; children?: ComponentChildren }): JSX.Element | null {
   if (children === undefined || children === null || children === '') return null
   return <p class={`notice tone-${tone}`} role={tone === 'bad' ? 'alert' : 'status'}>{children}</p>
+}
+
+/** A part of a page with its heading. */
+export function Panel({ title, children, actions }: {
+  title: string
+  children: ComponentChildren
+  actions?: ComponentChildren
+}): JSX.Element {
+  return (
+    <section class="panel">
+      <div class="panel-head">
+        <h3>{title}</h3>
+        {actions}
+      </div>
+      {children}
+    </section>
+  )
 }
 
 const en = {

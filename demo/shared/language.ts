@@ -45,3 +45,25 @@ export function formatSpan(spanMs: number): string {
   if (spanMs < 60_000) return `${(spanMs / 1000).toFixed(1)} s`
   return `${Math.round(spanMs / 60_000)} min`
 }
+
+/** A date with its time of day, to the second; the date is left out for times of today. */
+export function formatMoment(timeMs: number): string {
+  const date = new Date(timeMs)
+  if (date.toDateString() === new Date().toDateString()) return formatTime(timeMs)
+  return date.toLocaleString(language.value, { dateStyle: 'medium', timeStyle: 'medium', hour12: false })
+}
+
+/** A size in the unit that suits it: `512 B`, `1.5 MiB`. */
+export function formatBytes(byteCount: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  let index = 0
+  for (; byteCount >= 1024 && index < units.length - 1; index++) byteCount /= 1024
+  return `${index === 0 || byteCount >= 100 ? Math.round(byteCount) : byteCount.toFixed(1)} ${units[index]}`
+}
+
+/** The largest unit that loses nothing, as a form takes it again: `72h`, `90s`, `1500ms`. */
+export function formatDuration(durationMs: number): string {
+  const units = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1_000]] as const
+  const found = units.find(([, unitMs]) => durationMs >= unitMs && durationMs % unitMs === 0)
+  return found === undefined ? `${durationMs}ms` : `${durationMs / found[1]}${found[0]}`
+}

@@ -1,5 +1,5 @@
-// Light or dark: as the system says, or as the visitor chose. The choice stands at the root element, where theme.css looks,
-// and is remembered by this browser.
+// Light or dark: as the system says, or as the visitor chose. What it comes to stands at the root element, where theme.css
+// looks; the choice is remembered by this browser.
 
 import { effect, signal } from '@preact/signals'
 import { readSetting, writeSetting } from './settings.ts'
@@ -28,7 +28,7 @@ export function startTheme(): void {
   system.addEventListener('change', ({ matches }) => (isSystemDark.value = matches))
   effect(() => {
     isDark.value = theme.value === 'dark' || (theme.value === 'auto' && isSystemDark.value)
-    document.documentElement.dataset.theme = theme.value
+    document.documentElement.dataset.theme = isDark.value ? 'dark' : 'light'
     writeSetting('theme', theme.value)
   })
 }

@@ -1,9 +1,8 @@
 // The demo's page in real tabs, served by a relay as users have it: scene by scene, with a second tab or a second device
 // where the scene is about one; looked over by axe, and photographed.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,15 +13,11 @@ import { type Relay, startRelay } from '../../server/relay.ts'
 import { buildPages } from '../../tools/build-pages.mjs'
 import { launchChromium } from './support/browsers.ts'
 import { patience } from './support/clients.ts'
+import { createLooks, desktop } from './support/page-looks.ts'
 
-const root = join(import.meta.dirname, '../..')
-const shots = join(root, 'test/screenshots/demo')
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const { photograph, lookAt } = createLooks('demo')
 /** A scene has to do with people's speed: a payment is asked for after two seconds. */
 const calm = { ...patience, timeout: 30_000 }
-
-const phone = { width: 390, height: 844 }
-const desktop = { width: 1440, height: 900 }
 
 let pagesFolder: string
 let browser: Browser
@@ -32,7 +27,6 @@ const contexts: BrowserContext[] = []
 const thrown: string[] = []
 
 beforeAll(async () => {
-  mkdirSync(shots, { recursive: true })
   pagesFolder = mkdtempSync(join(tmpdir(), 'pocketmq-pages-'))
   await buildPages({ buildId: 'test', outDir: pagesFolder, only: 'demo' })
   browser = await launchChromium()
@@ -74,44 +68,6 @@ async function open(
 
 const counted = async (page: Page, id: string): Promise<number> =>
   Number((await page.getByTestId(id).innerText()).replaceAll(/\D/g, ''))
-
-async function photograph(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: join(shots, `${name}.png`) })
-}
-
-/** As it is on a desktop and a phone, light and dark; axe looks at each. */
-async function lookAt(page: Page, name: string): Promise<void> {
-  for (const [size, viewport] of [['desktop', desktop], ['phone', phone]] as const) {
-    await page.setViewportSize(viewport)
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme })
-      await page.waitForFunction(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))))
-      await photograph(page, `${name}-${size}-${colorScheme}`)
-      expect(await faultsOf(page), `${name}, ${size}, ${colorScheme}`).toEqual([])
-    }
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-    expect(overflow, `${name} is wider than a ${size}`).toBe(0)
-  }
-  await page.setViewportSize(desktop)
-  await page.emulateMedia({ colorScheme: 'light' })
-}
-
-interface Axe {
-  run(options: object): Promise<{
-    violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[]
-  }>
-}
-
-/** Breaches of WCAG 2.2 A and AA. */
-async function faultsOf(page: Page): Promise<string[]> {
-  // Not by a script element: the page's policy lets in no other script.
-  await page.evaluate(axeSource)
-  return page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: Axe }
-    const { violations } = await axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })
-    return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary ?? ''}`))
-  })
-}
 
 describe('the demo', () => {
   test('shaves a peak: a burst waits, workers of two devices share it, and a closed tab’s orders move on', async () => {

@@ -2,6 +2,7 @@
 // browser's hosts do, as far as tests of the page and the engine need it. An engine may be killed; pages find the next.
 
 import { PocketError } from '../../core/errors.ts'
+import type { Clock } from '../../core/ports/clock.ts'
 import { type Log, silentLog } from '../../core/ports/log.ts'
 import type { Dialler } from '../../core/ports/transport.ts'
 import { createMemoryStore } from '../../core/storage/memory-store.ts'
@@ -24,10 +25,12 @@ interface Tab {
 export interface InlineWorldOptions {
   readonly log?: Log
   readonly dial?: (url: string) => Dialler
+  /** Default: the system's. */
+  readonly clock?: Clock
 }
 
 export class InlineWorld {
-  readonly clock = createSystemClock()
+  readonly clock: Clock
   readonly stores: DeviceStores
   readonly #options: InlineWorldOptions
   readonly #tabs = new Set<Tab>()
@@ -37,6 +40,7 @@ export class InlineWorld {
 
   constructor(options: InlineWorldOptions = {}) {
     this.#options = options
+    this.clock = options.clock ?? createSystemClock()
     const store = () => createMemoryStore({ clock: this.clock })
     this.stores = {
       kind: 'memory', error: undefined, device: store(), outbox: store(), replica: store(), epoch: 1,

@@ -33,6 +33,8 @@ export const deviceLimits: Limits = {
   // Tabs have a member of their own for each engine: one of an engine that has died does not come back.
   memberGraceMs: 0,
   tailCacheBytesMax: 16 * mebibyte,
+  // A large record at a time: the first message after a start waits for no more.
+  readChunkBytes: mebibyte / 4,
   storeReserveBytes: 4 * mebibyte,
 }
 
@@ -171,6 +173,8 @@ class Engine implements EngineLife {
     this.#relay ??= this.#open(relayUrl, clientName, storage)
     try {
       this.#openRelay = await this.#relay
+      // A page that is opened or loaded anew may bring the token that was missing, and its user waits for the relay.
+      this.#openRelay.nudge()
     } catch (thrown) {
       // The stores can't be read just now. Pages try with the next engine, and don't take it for their own fault.
       this.#deps.failed(toPocketError(thrown))

@@ -1,9 +1,9 @@
 // The ordered life scene as it is seen: a lane per queue, an order's three steps on it, and the dead letters.
 
 import type { JSX } from 'preact'
-import { Button, Notice } from '../../shared/controls.tsx'
+import { Button, Notice, Panel } from '../../shared/controls.tsx'
 import type { Sale } from '../sale.ts'
-import { Panel, Scene, texts } from '../scene.tsx'
+import { Scene, texts } from '../scene.tsx'
 import { createLifeModel, type LifeModel, type LifeOrder, queueCount } from './life-model.ts'
 import { steps } from './life.ts'
 import source from './life.ts?raw'

@@ -2,10 +2,10 @@
 
 import { useSignal, useSignalEffect } from '@preact/signals'
 import type { JSX } from 'preact'
-import { Badge, Button, Field, Figure, Figures, Notice } from '../../shared/controls.tsx'
+import { Badge, Button, Field, Figure, Figures, Notice, Panel } from '../../shared/controls.tsx'
 import { formatCount, formatTime } from '../../shared/language.ts'
 import type { Sale } from '../sale.ts'
-import { Panel, Scene, texts } from '../scene.tsx'
+import { Scene, texts } from '../scene.tsx'
 import { useStatus } from '../status-view.tsx'
 import { createOfflineModel, type OfflineModel } from './offline-model.ts'
 import source from './offline.ts?raw'

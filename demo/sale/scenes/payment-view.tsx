@@ -2,10 +2,10 @@
 
 import type { JSX } from 'preact'
 import { useEffect } from 'preact/hooks'
-import { Badge, Button, Notice } from '../../shared/controls.tsx'
+import { Badge, Button, Notice, Panel } from '../../shared/controls.tsx'
 import { formatSpan, formatTime } from '../../shared/language.ts'
 import type { Sale } from '../sale.ts'
-import { Panel, Scene, texts } from '../scene.tsx'
+import { Scene, texts } from '../scene.tsx'
 import type { Death } from './payment.ts'
 import source from './payment.ts?raw'
 import { createPaymentModel, type PaymentModel } from './payment-model.ts'

@@ -1,11 +1,11 @@
 // The peak shaving scene as it is seen.
 
 import type { JSX } from 'preact'
-import { Badge, Button, Choice, Field, Figure, Figures } from '../../shared/controls.tsx'
+import { Badge, Button, Choice, Field, Figure, Figures, Panel } from '../../shared/controls.tsx'
 import { formatCount } from '../../shared/language.ts'
 import { LiveChart } from '../../shared/live-chart.tsx'
 import type { Sale } from '../sale.ts'
-import { Panel, Scene, texts } from '../scene.tsx'
+import { Scene, texts } from '../scene.tsx'
 import source from './peak.ts?raw'
 import { chartSpanMs, createPeakModel, paces, type PeakModel } from './peak-model.ts'
 

@@ -1,10 +1,10 @@
 // The price board as it is seen.
 
 import type { JSX } from 'preact'
-import { Badge, Button, Choice, Field, Notice } from '../../shared/controls.tsx'
+import { Badge, Button, Choice, Field, Notice, Panel } from '../../shared/controls.tsx'
 import { formatCount, formatTime } from '../../shared/language.ts'
 import type { Sale } from '../sale.ts'
-import { Panel, Scene, texts } from '../scene.tsx'
+import { Scene, texts } from '../scene.tsx'
 import { createPricesModel, type PricesModel } from './prices-model.ts'
 import source from './prices.ts?raw'
 

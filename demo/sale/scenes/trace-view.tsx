@@ -1,11 +1,12 @@
 // The trace of a message as it is seen: one line per event, and how far each is from the first.
 
+import '../../shared/timeline.css'
 import type { JSX } from 'preact'
 import type { Home, Timeline } from '../../../web-client/index.ts'
-import { Badge, Button, Field } from '../../shared/controls.tsx'
+import { Badge, Button, Field, Panel } from '../../shared/controls.tsx'
 import { formatCount, formatSpan, formatTime } from '../../shared/language.ts'
 import type { Sale } from '../sale.ts'
-import { Panel, Scene, texts } from '../scene.tsx'
+import { Scene, texts } from '../scene.tsx'
 import source from './trace.ts?raw'
 import { createTraceModel } from './trace-model.ts'
 

@@ -1,10 +1,10 @@
 // The unpaid orders as they are seen: each with the time it has left.
 
 import type { JSX } from 'preact'
-import { Badge, Button, Choice, Notice } from '../../shared/controls.tsx'
+import { Badge, Button, Choice, Notice, Panel } from '../../shared/controls.tsx'
 import { formatSpan } from '../../shared/language.ts'
 import type { Sale } from '../sale.ts'
-import { Panel, Scene, texts } from '../scene.tsx'
+import { Scene, texts } from '../scene.tsx'
 import { createUnpaidModel, delays, type UnpaidModel, type UnpaidOrder } from './unpaid-model.ts'
 import source from './unpaid.ts?raw'
 
