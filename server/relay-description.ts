@@ -22,6 +22,28 @@ export function describeRelay({ version, startedMs, config, stats, sessions }: D
   return { version, startedMs, settings, figures: figuresOf(stats, sessions) }
 }
 
+/** The share of the relay's time that goes into describing it, at most: a twentieth. */
+const pausePerLook = 20
+/** What takes less is done whenever somebody asks. */
+const cheapLookMs = 5
+
+/**
+ * `look`, for whoever asks however often: what took long is given again until so much time has gone by that looking stays a
+ * small part of it. With 100,000 groups a look takes a tenth of a second, and each open console asks once a second.
+ */
+export function lookSparingly<T>(look: () => T, monotonic: () => number): () => T {
+  let kept: { readonly value: T; readonly untilMs: number } | undefined
+  return () => {
+    const startMs = monotonic()
+    if (kept !== undefined && startMs < kept.untilMs) return kept.value
+    const value = look()
+    const endMs = monotonic()
+    const tookMs = endMs - startMs
+    kept = tookMs < cheapLookMs ? undefined : { value, untilMs: endMs + tookMs * pausePerLook }
+    return value
+  }
+}
+
 function textOf(value: unknown): string {
   const text = Array.isArray(value) ? value.join(', ') : String(value)
   return text.length > 200 ? `${text.slice(0, 200)}…` : text

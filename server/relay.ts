@@ -27,7 +27,7 @@ import { createHttpHandler, type RelayPhase } from './http.ts'
 import { openLmdbStore } from './lmdb-store.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { findPagesFolder, readPages } from './pages.ts'
-import { describeRelay } from './relay-description.ts'
+import { describeRelay, lookSparingly } from './relay-description.ts'
 import { createSystemClock, createSystemRandom } from './system.ts'
 import { createTokenAuthenticate } from './token-auth.ts'
 import { startTraceExporter, type TraceExporter } from './trace-exporter.ts'
@@ -244,9 +244,9 @@ class RunningRelay implements Relay {
     const sessions = this.#sessions
     const startedMs = Math.floor(this.#clock.now())
     return {
-      describe: () => describeRelay({
+      describe: lookSparingly(() => describeRelay({
         version, startedMs, config: this.#config, stats: broker.stats(), sessions: this.#counters,
-      }),
+      }), () => this.#clock.monotonic()),
       * connections() {
         for (const { summary } of sessions) if (summary !== undefined) yield summary
       },

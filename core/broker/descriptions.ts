@@ -4,6 +4,7 @@ import { fixedLimits } from '../limits.ts'
 import type { GroupConfig } from '../model/topic.ts'
 import type { GroupDescription, GroupSummary, TopicDescription, TopicSummary } from '../protocol/frames.ts'
 import type { SubscribeRequest } from './door.ts'
+import type { GroupSubscription } from './group-subscription.ts'
 import type { Registry } from './registry.ts'
 import type { BrokerCounters, BrokerStats, GroupStats, TopicStats } from './stats.ts'
 import type { Topic } from './topic.ts'
@@ -86,7 +87,7 @@ export function listGroups(registry: Registry, page: Page): { groups: GroupSumma
       const summary = summaries.get(request.group)
       if (summary !== undefined) summary.memberCount++
     }
-    for (const subscription of topic.subscriptions.values()) {
+    for (const subscription of subscriptionsOf(topic, names)) {
       const summary = summaries.get(subscription.group)
       if (summary === undefined) continue
       summary.memberCount += subscription.connectedMembers.length
@@ -94,6 +95,15 @@ export function listGroups(registry: Registry, page: Page): { groups: GroupSumma
     }
   }
   return { groups: [...summaries.values()], more }
+}
+
+/** What groups of these names have on a topic, and maybe others: whichever is found sooner. */
+function* subscriptionsOf(topic: Topic, groups: readonly string[]): Generator<GroupSubscription> {
+  if (topic.subscriptions.size <= groups.length) return yield* topic.subscriptions.values()
+  for (const group of groups) {
+    const subscription = topic.subscriptions.get(group)
+    if (subscription !== undefined) yield subscription
+  }
 }
 
 /** What the broker's own parts know, for {@link describeBroker}. */
@@ -196,11 +206,19 @@ function memberDescription(request: SubscribeRequest, inFlight: number): GroupDe
   return { memberId, topic, mode, filterKind, filter, consumerName, clientId, clientName, peer, inFlight }
 }
 
-/** Names after `after`, ascending, that contain a text. */
+/** Names after `after`, ascending, that contain a text. There may be 100,000: those of the page are found without sorting all. */
 function pageOf(all: Iterable<string>, { after, containing, countMax }: Page): { names: string[]; more: boolean } {
   const count = Math.max(1, Math.min(countMax, pageCountMax))
-  const names: string[] = []
-  for (const name of all) if (name > after && name.includes(containing)) names.push(name)
+  let names: string[] = []
+  /** As many as are wanted are at or below it. */
+  let bound: string | undefined
+  for (const name of all) {
+    if (name <= after || (bound !== undefined && name > bound) || !name.includes(containing)) continue
+    names.push(name)
+    if (names.length < 2 * pageCountMax) continue
+    names = names.sort().slice(0, count + 1)
+    bound = names.at(-1)
+  }
   names.sort()
   return { names: names.slice(0, count), more: names.length > count }
 }

@@ -62,7 +62,7 @@ export function App({ operator }: { operator: Operator }): JSX.Element {
 
 function Pages({ client }: { client: Client }): JSX.Element {
   const t = texts()
-  const { page, name } = route.value
+  const { page, name, visit } = route.value
   const pulse = useMemo(() => createPulse(client.admin), [client])
   useEffect(() => pulse.start(), [pulse])
   const nav = useRef<HTMLElement>(null)
@@ -77,7 +77,7 @@ function Pages({ client }: { client: Client }): JSX.Element {
       scrollTo(0, 0)
     }
     isFirst.current = false
-  }, [page, name])
+  }, [visit])
   const Detail = details[page]
   const Page = pages[page]
   return (
@@ -91,8 +91,8 @@ function Pages({ client }: { client: Client }): JSX.Element {
       </nav>
       <main ref={main} id="main" tabIndex={-1} class="stack" data-testid={`page-${page}`}>
         {Detail !== undefined && name !== undefined
-          ? <Detail key={`${page}/${name}`} client={client} pulse={pulse} name={name} />
-          : <Page key={page} client={client} pulse={pulse} />}
+          ? <Detail key={visit} client={client} pulse={pulse} name={name} />
+          : <Page key={visit} client={client} pulse={pulse} />}
       </main>
     </div>
   )

@@ -57,8 +57,10 @@ function Dialog({ question }: { question: Asked }): JSX.Element {
     const before = document.activeElement
     dialog.current?.showModal()
     return () => {
-      // What opened it may be gone, with what it stood for.
-      if (before instanceof HTMLElement && before.isConnected) before.focus()
+      // Nothing but the dialog can have the focus while it is there. What opened it may be gone, with what it stood for.
+      queueMicrotask(() => {
+        if (before instanceof HTMLElement && before.isConnected) before.focus()
+      })
     }
   }, [])
 

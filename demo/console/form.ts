@@ -46,6 +46,10 @@ const wordsOfFields: Readonly<Record<string, readonly string[]>> = {
   maxAttempts: ['maxAttempts', 'attemptCountMax', 'attempts'],
   maxInFlightPerMember: ['maxInFlightPerMember', 'inFlightPerMemberMax'],
   maxInFlight: ['maxInFlight', 'inFlightMax'],
+  retryDelays: ['a delay of retry', 'a retry schedule', 'a retry delay'],
+  retryFirst: ['retry.first', 'the first delay'],
+  retryFactor: ['factor'],
+  retryMax: ['retry.max', 'the longest delay'],
   properties: ['properties', 'property'],
   keys: ['keys', 'key'],
 }
@@ -110,17 +114,13 @@ export function fieldOf<F extends string>({ code, message }: PocketError, fields
   if (code !== 'BAD_ARGUMENT' && code !== 'BAD_NAME' && code !== 'VALUE_INVALID' && code !== 'LIMIT_EXCEEDED') return undefined
   const text = message.toLowerCase()
   const found = fields
-    .map((field) => ({ field, at: Math.min(...wordsOf(field).map((word) => positionOf(text, word.toLowerCase()))) }))
-    .filter(({ at }) => at !== Infinity)
-    .sort((left, right) => left.at - right.at)
+    .flatMap((field) => wordsOf(field).map((word) => ({ field, word, at: text.indexOf(word.toLowerCase()) })))
+    .filter(({ at }) => at >= 0)
+    // `retentionBytes` is not about `retention`.
+    .sort((left, right) => left.at - right.at || right.word.length - left.word.length)
   return found[0]?.field
 }
 
 function wordsOf(field: string): readonly string[] {
   return wordsOfFields[field] ?? [field]
-}
-
-function positionOf(text: string, word: string): number {
-  const at = text.indexOf(word)
-  return at < 0 ? Infinity : at
 }

@@ -31,6 +31,10 @@ export interface Pulse {
   start(): () => void
 }
 
+function isSame(left: RelayInfo, right: RelayInfo): boolean {
+  return left.figures.get('wireBytesOutTotal') === right.figures.get('wireBytesOutTotal')
+}
+
 export function createPulse(admin: Pick<Admin, 'describeRelay'>): Pulse {
   const beat = signal<Beat | undefined>(undefined)
   const error = signal<PocketError | undefined>(undefined)
@@ -41,6 +45,8 @@ export function createPulse(admin: Pick<Admin, 'describeRelay'>): Pulse {
 
   function take(info: RelayInfo, nowMs: number): void {
     const before = beat.value?.info
+    // A busy relay gives an older look again; a new one has at least counted the answer before it.
+    if (before !== undefined && before.startedMs === info.startedMs && isSame(before, info)) return
     // Another start of the relay counts from nothing, and a pause of minutes is no rate of now.
     const spanMs = before?.startedMs === info.startedMs ? nowMs - lastMs : 0
     const rates = new Map<string, number>()

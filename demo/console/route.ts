@@ -14,10 +14,12 @@ export interface Route {
   /** Of one topic or group. */
   readonly name: string | undefined
   readonly query: ReadonlyMap<string, string>
+  /** Counts the steps: a link to the page that is shown opens it anew. */
+  readonly visit: number
 }
 
 /** What is shown. Read while rendering. */
-export const route = signal<Route>({ page: 'overview', name: undefined, query: new Map() })
+export const route = signal<Route>({ page: 'overview', name: undefined, query: new Map(), visit: 0 })
 
 export interface RouteQuery {
   readonly [key: string]: string | undefined
@@ -37,23 +39,24 @@ export function goTo(href: string): void {
 
 /** Puts something into the query of the page shown, or takes it out; no step of its own for the way back. */
 export function setQuery(changes: RouteQuery): void {
-  const { page, name, query } = route.value
+  const { page, name, query, visit } = route.value
   const href = hrefOf(page, name, { ...Object.fromEntries(query), ...changes })
   history.replaceState(history.state, '', href)
-  route.value = readRoute(href)
+  route.value = readRoute(href, visit)
 }
 
 /** Follows the address. Called once by the page. */
 export function startRoute(): void {
-  route.value = readRoute(location.hash)
-  addEventListener('hashchange', () => (route.value = readRoute(location.hash)))
+  route.value = readRoute(location.hash, 0)
+  addEventListener('hashchange', () => (route.value = readRoute(location.hash, route.value.visit + 1)))
 }
 
-function readRoute(hash: string): Route {
+function readRoute(hash: string, visit: number): Route {
   const [path = '', search = ''] = hash.replace(/^#\/?/, '').split(/\?(.*)/s)
   const [first = '', second] = path.split('/')
   const page = pageNames.find((name) => name === first) ?? 'overview'
-  return { page, name: second === undefined || second === '' ? undefined : decoded(second), query: new Map(new URLSearchParams(search)) }
+  const name = second === undefined || second === '' ? undefined : decoded(second)
+  return { page, name, query: new Map(new URLSearchParams(search)), visit }
 }
 
 function decoded(text: string): string {

@@ -13,6 +13,8 @@ import { texts } from './texts.ts'
 export interface Column<T> {
   readonly title: string
   readonly cell: (row: T) => ComponentChildren
+  /** In the head instead of the title. */
+  readonly head?: ComponentChildren
   /** Of numbers, so that their digits stand below each other. */
   readonly isNumber?: boolean
   /** Left out on a phone. */
@@ -36,7 +38,11 @@ export function Table<T>({ label, columns, rows, keyOf, empty, testId }: TablePr
     <div class="table-box" role="region" aria-label={label} tabIndex={0}>
       <table data-testid={testId}>
         <thead>
-          <tr>{columns.map((column) => <th key={column.title} scope="col" class={classOf(column)}>{column.title}</th>)}</tr>
+          <tr>
+            {columns.map((column) => (
+              <th key={column.title} scope="col" class={classOf(column)}>{column.head ?? column.title}</th>
+            ))}
+          </tr>
         </thead>
         <tbody>
           {rows.map((row) => (
@@ -85,17 +91,9 @@ export function Listing<T>(props: ListingProps<T>): JSX.Element {
   const after = route.value.query.get('after') ?? ''
   const answer = useAnswer(() => load({ containing, after, max: pageRowCount + 1 }), [containing, after], { everyMs })
   if (answerRef !== undefined) answerRef.current = answer
-  /** Where each page that was shown began; a page opened by its address has only the first before it. */
-  const starts = useRef<string[]>([])
   const rows = answer.value?.slice(0, pageRowCount) ?? []
   const last = rows.at(-1)
   const hasMore = (answer.value?.length ?? 0) > pageRowCount
-
-  function next(): void {
-    if (last === undefined) return
-    starts.current.push(after)
-    setQuery({ after: nameOf(last) })
-  }
 
   return (
     <div class="stack">
@@ -109,13 +107,45 @@ export function Listing<T>(props: ListingProps<T>): JSX.Element {
         : answer.value !== undefined && (
           <Table {...table} rows={rows} keyOf={nameOf} empty={containing === '' ? empty : t.nothingFound(containing)} />
         )}
-      <nav class="actions listing-pages" aria-label={t.pages}>
-        <Button disabled={after === ''} testId="previous-page" onClick={() => setQuery({ after: starts.current.pop() })}>
-          {t.previous}
-        </Button>
-        <Button disabled={!hasMore} testId="next-page" onClick={next}>{t.next}</Button>
-        {totalCount !== undefined && containing === '' && <span class="soft">{t.total(totalCount)}</span>}
-      </nav>
+      <Pager
+        after={after} next={hasMore && last !== undefined ? nameOf(last) : undefined}
+        totalCount={containing === '' ? totalCount : undefined}
+      />
+    </div>
+  )
+}
+
+export interface PagerProps {
+  /** Where the page that is shown begins: behind this name. Empty is the first page. */
+  readonly after: string
+  /** Where the next page would begin; undefined on the last. */
+  readonly next: string | undefined
+  readonly totalCount?: number | undefined
+}
+
+/** The ways to the pages before and behind, by the address's `after`; nothing where there is only one. */
+export function Pager({ after, next, totalCount }: PagerProps): JSX.Element {
+  const t = texts().listing
+  /** Where each page that was shown began; a page opened by its address has only the first before it. */
+  const starts = useRef<string[]>([])
+  return (
+    <div class="actions">
+      {(after !== '' || next !== undefined) && (
+        <nav class="actions" aria-label={t.pages}>
+          <Button disabled={after === ''} testId="previous-page" onClick={() => setQuery({ after: starts.current.pop() })}>
+            {t.previous}
+          </Button>
+          <Button
+            disabled={next === undefined} testId="next-page" onClick={() => {
+              starts.current.push(after)
+              setQuery({ after: next })
+            }}
+          >
+            {t.next}
+          </Button>
+        </nav>
+      )}
+      {totalCount !== undefined && <span class="soft">{t.total(totalCount)}</span>}
     </div>
   )
 }

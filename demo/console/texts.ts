@@ -43,7 +43,7 @@ const zh: typeof en = {
   title: 'PocketMQ 控制台',
   nav: '页面',
   pages: {
-    overview: '总览', topics: '主题', groups: '消费者组', messages: '消息', 'dead-letters': '死信', delayed: '延时消息',
+    overview: '总览', topics: '主题', groups: '消费组', messages: '消息', 'dead-letters': '死信', delayed: '延时消息',
     trace: '轨迹', connections: '连接', settings: '设置',
   },
   link: { connecting: '连接中', connected: '已连接', waiting: '无法到达', closed: '已关闭' },

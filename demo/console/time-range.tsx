@@ -1,6 +1,7 @@
 // A range of time as operators mean it: the last minutes, hours or days, all of it, or between two moments.
 
 import type { JSX } from 'preact'
+import { PocketError } from '../../core/index.ts'
 import { Choice, Field } from '../shared/controls.tsx'
 import { texts } from './texts.ts'
 import { momentOf } from './values.ts'
@@ -18,11 +19,13 @@ export interface RangeTexts {
   readonly to: string
 }
 
-/** What is asked of the relay. Throws BAD_ARGUMENT, naming `from` or `to`, where a moment is none. */
+/** What is asked of the relay. Throws BAD_ARGUMENT, naming `from` or `to`, where a moment is none, or nothing is between. */
 export function rangeOf({ span, from, to }: RangeTexts, nowMs: number = Date.now()): { from: Date; to?: Date } {
   if (span === 'between') {
+    const since = momentOf(from, 'from') ?? new Date(0)
     const until = momentOf(to, 'to')
-    return { from: momentOf(from, 'from') ?? new Date(0), ...(until === undefined ? {} : { to: until }) }
+    if (until !== undefined && until <= since) throw new PocketError('BAD_ARGUMENT', 'to is not later than from')
+    return { from: since, ...(until === undefined ? {} : { to: until }) }
   }
   const spanMs = spansMs[span as keyof typeof spansMs]
   return { from: new Date(spanMs === undefined ? 0 : nowMs - spanMs) }

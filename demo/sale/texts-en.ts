@@ -120,18 +120,11 @@ export const en = {
   trace: {
     id: 'Message id', ask: 'Show the trace', seen: 'Messages you have seen',
     noSeen: 'None yet: play another scene, then come back.',
-    none: 'Nothing is known of this message.', untraced: 'This message was not traced.', queue: 'queue', offset: 'offset',
-    kind: {
-      born: 'made', sent: 'sent', stored: 'stored on disk', delivered: 'delivered',
-      acked: 'acknowledged',
-      retried: 'to be retried', expired: 'lease ended', held: 'held', dead: 'dead letter',
-    },
+    none: 'Nothing is known of this message.',
     place: {
       born: 'tab', sent: 'worker', stored: 'relay', delivered: 'worker', acked: 'tab', other: 'relay',
       device: 'this browser’s engine',
     },
-    group: 'group', by: 'by', attempt: (attempt: number) => `attempt ${attempt}`, took: (span: string) => `took ${span}`,
-    start: 'start',
   },
 }
 

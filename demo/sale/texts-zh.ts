@@ -91,14 +91,6 @@ export const zh: Texts = {
   },
   trace: {
     id: '消息 ID', ask: '查看轨迹', seen: '你见过的消息', noSeen: '还没有：先玩别的场景再回来。', none: '没有这条消息的信息。',
-    untraced: '这条消息没有被跟踪。', queue: '队列', offset: '位点',
-    kind: {
-      born: '产生', sent: '发送', stored: '已落盘', delivered: '已投递', acked: '已确认',
-      retried: '等待重试',
-      expired: '租约到期', held: '被保留', dead: '死信',
-    },
     place: { born: '标签页', sent: 'worker', stored: '中继', delivered: 'worker', acked: '标签页', other: '中继', device: '本浏览器的引擎' },
-    group: '消费组', by: '由', attempt: (attempt) => `第 ${attempt} 次`, took: (span) => `用时 ${span}`,
-    start: '起点',
   },
 }

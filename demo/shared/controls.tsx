@@ -5,7 +5,7 @@ import './controls.css'
 import './layout.css'
 import type { ComponentChildren, JSX } from 'preact'
 import { useId } from 'preact/hooks'
-import { chooseOtherLanguage, language, textsOf } from './language.ts'
+import { chooseOtherLanguage, formatMoment, language, textsOf } from './language.ts'
 import { chooseNextTheme, theme } from './theme.ts'
 
 export type Tone = 'plain' | 'good' | 'warn' | 'bad' | 'accent'
@@ -48,12 +48,14 @@ export interface FieldProps {
   readonly rowCount?: number
   readonly placeholder?: string
   readonly disabled?: boolean
+  /** Of a `datalist` with what may be meant. */
+  readonly listId?: string
   readonly testId?: string
 }
 
 /** A labelled input. Its error is announced and tied to it. */
 export function Field({
-  label, value, onInput, error, hint, type = 'text', rowCount, placeholder, disabled, testId,
+  label, value, onInput, error, hint, type = 'text', rowCount, placeholder, disabled, listId, testId,
 }: FieldProps): JSX.Element {
   const id = useId()
   const noteId = `${id}-note`
@@ -70,7 +72,12 @@ export function Field({
     <div class="field">
       <label for={id}>{label}</label>
       {rowCount === undefined
-        ? <input {...common} type={type} onInput={(event) => onInput(event.currentTarget.value)} />
+        ? (
+          <input
+            {...common} type={type} list={listId} step={type === 'datetime-local' ? 1 : undefined}
+            onInput={(event) => onInput(event.currentTarget.value)}
+          />
+        )
         : <textarea {...common} rows={rowCount} onInput={(event) => onInput(event.currentTarget.value)} />}
       <p id={noteId} class={error === undefined ? 'field-hint' : 'field-error'} role={error === undefined ? undefined : 'alert'}>
         {note}
@@ -102,6 +109,12 @@ export function Choice<T extends string>({ label, value, options, onChange, test
 
 export function Badge({ tone = 'plain', children }: { tone?: Tone; children: ComponentChildren }): JSX.Element {
   return <span class={`badge tone-${tone}`}>{children}</span>
+}
+
+/** A time as people read it, with the whole of it for machines and for who asks. */
+export function Moment({ timeMs }: { timeMs: number }): JSX.Element {
+  const iso = new Date(timeMs).toISOString()
+  return <time dateTime={iso} title={iso}>{formatMoment(timeMs)}</time>
 }
 
 /** A number and what it counts. */

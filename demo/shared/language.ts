@@ -38,12 +38,14 @@ export function formatTime(timeMs: number): string {
   return new Date(timeMs).toLocaleTimeString(language.value, { hour12: false })
 }
 
-/** A span of time in the unit that suits it: `3 ms`, `1.2 s`, `5 min`. */
+/** A span of time in the unit that suits it: `3 ms`, `1.2 s`, `5 min`, `36 h`, `9 d`. */
 export function formatSpan(spanMs: number): string {
   if (spanMs < 1) return `${spanMs.toFixed(1)} ms`
   if (spanMs < 1000) return `${Math.round(spanMs)} ms`
   if (spanMs < 60_000) return `${(spanMs / 1000).toFixed(1)} s`
-  return `${Math.round(spanMs / 60_000)} min`
+  if (spanMs < 2 * 3_600_000) return `${Math.round(spanMs / 60_000)} min`
+  if (spanMs < 2 * 86_400_000) return `${Math.round(spanMs / 3_600_000)} h`
+  return `${Math.round(spanMs / 86_400_000)} d`
 }
 
 /** A date with its time of day, to the second; the date is left out for times of today. */

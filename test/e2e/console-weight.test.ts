@@ -30,13 +30,13 @@ describe('the console', () => {
     for (let round = 0; round < 5; round++) {
       const page = await box.open()
       await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length > 0)
-      paintsMs.push(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity))
+      paintsMs.push(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN))
       await page.close()
     }
     expect(Math.min(...paintsMs)).toBeLessThan(firstPaintMsMax)
   })
 
-  test('is as large after ten minutes of live charts as before, and after many changes of page', { timeout: 120_000 }, async () => {
+  test('is as large after ten minutes of live charts and many changes of page', { timeout: 120_000 }, async () => {
     const page = await box.open()
     const answers = { count: 0 }
     page.on('websocket', (socket) => socket.on('framereceived', () => answers.count++))

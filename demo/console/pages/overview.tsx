@@ -33,7 +33,7 @@ const zh: typeof en = {
   latency: '提交耗时', latencyChart: '最近五分钟提交耗时（毫秒），p50 与 p99',
   perSecond: (text) => `每秒 ${text}`,
   bytesIn: '流入字节', bytesOut: '流出字节', acked: '已确认', redelivered: '重新投递', deadLetters: '死信',
-  connections: '连接', members: '组成员', topics: '主题', groups: '消费者组', messages: '已存消息',
+  connections: '连接', members: '组成员', topics: '主题', groups: '消费组', messages: '已存消息',
   transactions: '未决半消息', used: '存储已用', free: '存储可用', memory: '内存', cache: '缓存',
   errors: '被拒请求', gaps: '缺口', damaged: '损坏记录', slow: '被断开的慢读者',
   p99: '提交 p99', now: '当前', store: '存储与内存', trouble: '自启动以来',

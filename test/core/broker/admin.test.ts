@@ -240,6 +240,35 @@ describe('groups', () => {
     expect(await world.ask((answer) => world.broker.describeGroup('nobody', answer))).toMatchObject({ code: 'GROUP_NOT_FOUND' })
   })
 
+  it('are listed page by page, however many there are and in whatever order they came', async () => {
+    const world = await BrokerWorld.open({ limits: { queueCountDefault: 1 } })
+    await world.publish('t', ['x'])
+    const names = Array.from({ length: 5_000 }, (_, index) => `g-${String(index * 3_001 % 5_000).padStart(4, '0')}`)
+    for (const group of names) {
+      world.broker.configureGroup({ group, options: groupOptions({}) }, () => {})
+    }
+    for (const group of ['g-0001', 'g-0003', 'g-4999']) {
+      await world.must((answer) =>
+        world.broker.resetGroup({ group, topic: 't', queueId: undefined, to: { kind: 'earliest' } }, answer)
+      )
+    }
+    const list = (after: string, containing: string, countMax: number) =>
+      world.must<{ groups: readonly { group: string; backlog: number }[]; more: boolean }>((answer) =>
+        world.broker.listGroups({ after, containing, countMax }, answer)
+      )
+    const listed: string[] = []
+    for (let more = true; more;) {
+      const page = await list(listed.at(-1) ?? '', '', 700)
+      listed.push(...page.groups.map(({ group }) => group))
+      more = page.more
+    }
+    expect(listed).toEqual(names.toSorted())
+    // A page shorter and one longer than the list of groups with progress on the topic.
+    expect((await list('', '', 2)).groups.map(({ backlog }) => backlog)).toEqual([0, 1])
+    expect((await list('', '', 5)).groups.map(({ backlog }) => backlog)).toEqual([0, 1, 0, 1, 0])
+    expect((await list('g-1000', '-499', 3)).groups.map(({ group }) => group)).toEqual(['g-4990', 'g-4991', 'g-4992'])
+  })
+
   it.each([
     { attemptCountMax: 0 },
     { attemptCountMax: 2 ** 31 },

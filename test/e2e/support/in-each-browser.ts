@@ -23,7 +23,7 @@ export interface BrowserRoom {
   open(options: ClientPageOptions, device?: BrowserContext): Promise<ClientTab>
 }
 
-/** Firefox is tested where it is installed; Chromium has to be. */
+/** Declares the tests once for each browser. */
 export function inEachBrowser(declareTests: (room: BrowserRoom) => void): void {
   let pages: PageServer
   beforeAll(async () => {
@@ -32,6 +32,7 @@ export function inEachBrowser(declareTests: (room: BrowserRoom) => void): void {
   afterAll(() => pages.close())
 
   for (const { browserName, isThere, launch } of browsers) {
+    // Firefox is tested where it is installed; Chromium has to be.
     describe.runIf(isThere)(browserName, () => {
       let browser: Browser
       let context: BrowserContext
