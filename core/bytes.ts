@@ -10,14 +10,23 @@ const textEncoder = new TextEncoder()
 const textDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const twoTo28 = 268_435_456
 const twoTo32 = 4_294_967_296
-/** Up to here a text is put together by hand, as calling the platform's decoder costs more than such a text. */
+/** Up to here a text is put together and taken apart by hand, as calling the platform costs more than such a text. */
 const shortTextSizeMax = 24
 /** A writer does not keep more than so much for later. */
 const keptCapacityMax = 4_096
 
 /** UTF-8 bytes of a text. What is not well-formed UTF-16 becomes U+FFFD. */
 export function textToBytes(text: string): Uint8Array {
-  return textEncoder.encode(text)
+  const length = text.length
+  if (length > shortTextSizeMax) return textEncoder.encode(text)
+  // Names of groups and topics, mostly, as parts of keys.
+  const bytes = new Uint8Array(length)
+  for (let index = 0; index < length; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit >= 0x80) return textEncoder.encode(text)
+    bytes[index] = unit
+  }
+  return bytes
 }
 
 /** Bytes that a text takes as UTF-8; throws BAD_ARGUMENT where half a surrogate pair is in it, which has no UTF-8. */

@@ -1,6 +1,6 @@
 // What each error code means, for people: documentation as data, compared with PROTOCOL.md by a test.
 
-import type { ErrorCode } from './errors.ts'
+import type { ErrorCode } from './error-codes.ts'
 
 export const errorMeanings: Readonly<Record<ErrorCode, string>> = {
   BAD_FRAME: 'bytes that are not a frame of this protocol',

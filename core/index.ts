@@ -10,7 +10,8 @@ export { withSchema } from './client/schema.ts'
 
 // The words both sides share.
 export { errorMeanings } from './error-meanings.ts'
-export { type ErrorCode, errorCodes, PocketError, type PocketErrorOptions, type RetryAdvice } from './errors.ts'
+export { errorCodes, type RetryAdvice } from './error-codes.ts'
+export { type ErrorCode, PocketError, type PocketErrorOptions } from './errors.ts'
 export type { FilterKind } from './filter/message-filter.ts'
 export { checkLimits, defaultLimits, fixedLimits, type Limits, retryScheduleMs } from './limits.ts'
 export { type CloseCodeName, closeCodes, isReconnectable } from './model/close-codes.ts'

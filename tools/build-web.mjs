@@ -59,7 +59,10 @@ export async function buildWeb({ buildId, outDir = join(root, 'dist/web') }) {
         emptyOutDir: false,
         minify: false,
         lib: { entry: { [name]: source }, formats: ['es'] },
-        rolldownOptions: { output: { entryFileNames: '[name].js', codeSplitting: false, minify: true } },
+        rolldownOptions: {
+          // Licenses stay; marks for bundlers are of no use in what is minified already.
+          output: { entryFileNames: '[name].js', codeSplitting: false, minify: true, comments: { annotation: false } },
+        },
       },
     })
   }

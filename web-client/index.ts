@@ -25,6 +25,7 @@ export type { EngineStatus, Home, HostKind } from './port/port-protocol.ts'
  * ```
  */
 export async function connect(relay?: string | URL | ConnectOptions, options?: ConnectOptions): Promise<WebClient> {
+  void wakeDatabases()
   const isUrl = typeof relay === 'string' || relay instanceof URL
   const client = new PageClient(attach, isUrl ? relayUrlOf(relay) : undefined, (isUrl ? options : relay) ?? {})
   try {
@@ -34,6 +35,15 @@ export async function connect(relay?: string | URL | ConnectOptions, options?: C
     throw error
   }
   return client
+}
+
+/** A browser that has just started takes its time to open an origin's databases: it begins while the worker is loaded. */
+async function wakeDatabases(): Promise<void> {
+  try {
+    await indexedDB.databases()
+  } catch {
+    // Where there are none the engine says so.
+  }
 }
 
 /** Relative addresses are the page's. */

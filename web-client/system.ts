@@ -54,8 +54,8 @@ function createDeferred(): (run: () => void) => void {
   }
   return (run) => {
     if (waiting.push(run) > 1) return
-    // This message ends the row, whether or not the row comes that far.
-    if (turnsInRow++ === 0) port2.postMessage(undefined)
+    // This message ends the row, whether or not the row comes that far. Not sent for each row: a row is mostly short.
+    if (turnsInRow++ === turnsInRowMax / 2) port2.postMessage(undefined)
     if (turnsInRow <= turnsInRowMax) queueMicrotask(turn)
   }
 }

@@ -64,7 +64,11 @@ export class Followers {
   /** The writes of this turn are complete: sends what there is, to be told after the commit. */
   dispatch(writes: readonly StoreWrite[]): void {
     if (this.#followers.size === 0) return
-    const changes = writes.flatMap((write) => smallChangeOf(write) ?? [])
+    const changes: SmallChange[] = []
+    for (const write of writes) {
+      const change = smallChangeOf(write)
+      if (change !== undefined) changes.push(change)
+    }
     const { counters } = this.#deps
     const sequence = writes.length > 0 ? counters.commits + 1 : counters.commits
     for (const follower of this.#followers) {
@@ -76,21 +80,25 @@ export class Followers {
 
 /** What a write means to followers; undefined where it is none of their business. */
 function smallChangeOf({ key, value }: StoreWrite): SmallChange | undefined {
-  const reader = new KeyReader(key)
-  const none = { topicId: 0, queueId: 0, offset: 0, name: '', value }
+  // Every write of every commit comes by here, and most are none of theirs: what is not needed is not made.
   switch (key[0]) {
     case keyKinds.topic:
-      return { ...none, kind: 'topic', name: bytesToText(key.subarray(1)) }
+      return { kind: 'topic', topicId: 0, queueId: 0, offset: 0, name: bytesToText(key.subarray(1)), value }
     case keyKinds.group:
-      return { ...none, kind: 'group', name: bytesToText(key.subarray(1)) }
-    case keyKinds.queueState:
-      return { ...none, kind: 'log', topicId: reader.u32(), queueId: reader.u16() }
-    case keyKinds.progress:
-      return {
-        ...none, kind: 'progress', topicId: reader.u32(), queueId: reader.u16(), name: bytesToText(reader.rest()),
-      }
-    case keyKinds.record:
-      return { ...none, kind: 'record', topicId: reader.u32(), queueId: reader.u16(), offset: reader.u53() }
+      return { kind: 'group', topicId: 0, queueId: 0, offset: 0, name: bytesToText(key.subarray(1)), value }
+    case keyKinds.queueState: {
+      const reader = new KeyReader(key)
+      return { kind: 'log', topicId: reader.u32(), queueId: reader.u16(), offset: 0, name: '', value }
+    }
+    case keyKinds.progress: {
+      const reader = new KeyReader(key)
+      const [topicId, queueId] = [reader.u32(), reader.u16()]
+      return { kind: 'progress', topicId, queueId, offset: 0, name: bytesToText(reader.rest()), value }
+    }
+    case keyKinds.record: {
+      const reader = new KeyReader(key)
+      return { kind: 'record', topicId: reader.u32(), queueId: reader.u16(), offset: reader.u53(), name: '', value }
+    }
     default:
       return undefined
   }

@@ -417,9 +417,13 @@ export class GroupSubscription {
   #share(): boolean {
     const config = this.#deps.config()
     if (config.isPaused) return true
-    const wanting = [...this.#members.values()].filter((member) => wantsMessages(member, config))
+    const wanting: Member[] = []
+    for (const member of this.#members.values()) {
+      if (!wantsMessages(member, config)) continue
+      member.turnByteCount = 0
+      wanting.push(member)
+    }
     if (wanting.length === 0) return true
-    for (const member of wanting) member.turnByteCount = 0
     const room = config.inFlightMax === 0 ? Infinity : config.inFlightMax - this.inFlightCount
     const round: Round = { wanting, shares: this.#sharesOf(wanting.length, room), config, room, left: deliveriesPerTurnMax }
     if (this.#deps.isPriority) this.#shareByPriority(round)

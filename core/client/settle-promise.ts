@@ -1,7 +1,6 @@
 // The promise that `ack()`, `run()` and their like give: it may be left alone. If it fails and nobody ever asked, the
 // failure is reported instead of becoming an unhandled rejection.
 
-import { must } from '../assert.ts'
 import type { PocketError } from '../errors.ts'
 
 type Report = (error: PocketError) => void
@@ -19,14 +18,16 @@ export class SettlePromise extends Promise<void> {
 
   /** `report` gets the failure that nobody asked for. */
   constructor(report: Report) {
-    let made: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
+    // A promise runs its executor at once.
+    let succeed: () => void = ignore
+    let fail: (error: PocketError) => void = ignore
     super((resolve, reject) => {
-      made = { resolve, reject }
+      succeed = resolve
+      fail = reject
     })
     this.#report = report
-    const { resolve, reject } = must(made, 'a promise runs its executor at once')
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#resolve = succeed
+    this.#reject = fail
   }
 
   succeed(): void {

@@ -4,7 +4,8 @@
 //   ack, retry, release, extend ──> gathered ──turn ended──> on the wire ──DONE──> those who wait hear
 //                                                  ^ reopened, or refused for now ┘
 
-import { errorCodeOf, PocketError } from '../errors.ts'
+import { errorCodeOf } from '../error-codes.ts'
+import { PocketError } from '../errors.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { FrameFields, LeaseRange } from '../protocol/frames.ts'

@@ -6,7 +6,8 @@
 //   participants <──linked, unlinked, ended── link     sinks, handlers <──── connection <── relay
 
 import { unreachable } from '../assert.ts'
-import { errorCodeOf, PocketError, toPocketError } from '../errors.ts'
+import { errorCodeOf } from '../error-codes.ts'
+import { PocketError, toPocketError } from '../errors.ts'
 import { defaultLimits, fixedLimits } from '../limits.ts'
 import { closeCodes } from '../model/close-codes.ts'
 import type { Clock } from '../ports/clock.ts'

@@ -128,12 +128,15 @@ export class LinkDriver {
     this.#tokenAbort = abort
     const fetched = (token: string) => {
       if (this.#tokenAbort !== abort) return
+      // There is nothing left to abort.
+      this.#tokenAbort = undefined
       if (textToBytes(token).length <= fixedLimits.authTokenBytesMax) return this.dispatch({ kind: 'token', token })
       const text = `the token is over ${fixedLimits.authTokenBytesMax} bytes`
       this.dispatch({ kind: 'token-failed', error: new PocketError('BAD_ARGUMENT', text) })
     }
     const failed = (cause: unknown) => {
       if (this.#tokenAbort !== abort) return
+      this.#tokenAbort = undefined
       // Most often it could not be fetched, as the network is away for everyone.
       const text = `no token: ${cause instanceof Error ? cause.message : String(cause)}`
       const error = cause instanceof PocketError ? cause : new PocketError('CONNECTION_REFUSED', text, { cause })

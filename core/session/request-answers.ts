@@ -1,7 +1,8 @@
 // The requests of one connection that wait for their answer, and the frames that answer them.
 
 import type { Answer, RangeFailure } from '../broker/door.ts'
-import { errorCodes, PocketError } from '../errors.ts'
+import { errorCodes } from '../error-codes.ts'
+import { PocketError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DownstreamName, FrameFields, UpstreamFrame, UpstreamName } from '../protocol/frames.ts'
 import type { SessionCounters } from './session-counters.ts'

@@ -12,7 +12,8 @@
 // the client does not take. Both bound what a client can make the relay hold.
 
 import type { BrokerDoor } from '../broker/door.ts'
-import { type ErrorCode, errorCodes, PocketError, toPocketError } from '../errors.ts'
+import { errorCodes } from '../error-codes.ts'
+import { type ErrorCode, PocketError, toPocketError } from '../errors.ts'
 import { fixedLimits, type Limits } from '../limits.ts'
 import { type CloseCodeName, closeCodes } from '../model/close-codes.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'

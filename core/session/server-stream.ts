@@ -4,7 +4,8 @@
 //   joining ──SUBSCRIBED, FOLLOWING──> in place ──UNSUBSCRIBE, REVOKED, end──> over
 //      └────────────refused, revoked, end of the connection─────────────────────^
 
-import { errorCodes, type PocketError } from '../errors.ts'
+import { errorCodes } from '../error-codes.ts'
+import type { PocketError } from '../errors.ts'
 import type { DownstreamName, FrameFields } from '../protocol/frames.ts'
 
 /** What a stream needs of its session. */

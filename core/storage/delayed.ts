@@ -10,9 +10,11 @@ import type { Store, StoreWrite } from '../ports/store.ts'
 import { MessageScanner } from '../record/message-codec.ts'
 import { encodeRecordBatch, producerIdToBytes, producerIdToText } from '../record/record-batch.ts'
 import { scheduledGrowthMax, writeScheduledMessage } from '../record/scheduled-message.ts'
-import { delayedCountKey, delayedKey, dueTimeKey, dueTimeRange, KeyReader, keyAfter, keyKinds, kindRange } from './keys.ts'
+import {
+  delayedCountKey, delayedKey, dueTimeKey, dueTimeRange, type KeyKind, KeyReader, keyAfter, keyKinds, kindRange,
+} from './keys.ts'
 import { compareKeys } from './ordered-map.ts'
-import { readAll, readChunks, readRange } from './reads.ts'
+import { readAll, type ReadAhead, readChunks, readRange } from './reads.ts'
 import { openValue, sealValue } from './sealed.ts'
 
 const version = 1
@@ -136,13 +138,17 @@ export function decodeDelayedCount(bytes: Uint8Array): number {
 
 // ── for opening ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** How many delayed messages wait, by topic. Where a count is damaged all are counted anew, and added to `writes`. */
+/**
+ * How many delayed messages wait, by topic. Where a count is damaged all are counted anew, and added to `writes`. `ahead`:
+ * what was asked for already.
+ */
 export async function recoverDelayedCounts(
-  store: Store, writes: StoreWrite[], damaged: (what: string) => void,
+  store: Store, writes: StoreWrite[], damaged: (what: string) => void, ahead: ReadonlyMap<KeyKind, ReadAhead> = new Map(),
 ): Promise<Map<number, number>> {
   const counts = new Map<number, number>()
   let isDamaged = false
-  for await (const { key, value } of readAll(store, kindRange(keyKinds.delayedCount), 64 * 1024)) {
+  const range = kindRange(keyKinds.delayedCount)
+  for await (const { key, value } of readAll(store, range, 64 * 1024, undefined, ahead.get(keyKinds.delayedCount))) {
     const topicId = new KeyReader(key).u32()
     try {
       counts.set(topicId, decodeDelayedCount(value))

@@ -8,10 +8,10 @@ import { fixedLimits } from '../limits.ts'
 import type { Store, StoreWrite } from '../ports/store.ts'
 import { producerIdToText } from '../record/record-batch.ts'
 import {
-  endedTransactionsKey, halfMessagesKey, halfMessagesRange, keyKinds, KeyReader, kindRange, transactionPartKey,
+  endedTransactionsKey, halfMessagesKey, halfMessagesRange, type KeyKind, keyKinds, KeyReader, kindRange, transactionPartKey,
   transactionPartRange,
 } from './keys.ts'
-import { readAll } from './reads.ts'
+import { readAll, type ReadAhead } from './reads.ts'
 import { openValue, sealValue } from './sealed.ts'
 
 const version = 1
@@ -320,14 +320,18 @@ const noTargets: readonly TopicName[] = []
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** Reads all but messages that stand apart. `damaged` is told of what cannot be read; it stays where it is. */
+/**
+ * Reads all but messages that stand apart; `ahead`: what was asked for already. `damaged` is told of what cannot be read; it
+ * stays where it is.
+ */
 export async function recoverTransactions(
-  store: Store, damaged: (what: string) => void,
+  store: Store, damaged: (what: string) => void, ahead: ReadonlyMap<KeyKind, ReadAhead> = new Map(),
 ): Promise<RecoveredTransactions> {
+  const all = (kind: KeyKind) => readAll(store, kindRange(kind), scanChunkBytes, undefined, ahead.get(kind))
   const open: Writable<RecoveredTransaction>[] = []
   const known: Known = { groups: new Map(), targets: new Map() }
   let numberNext = 0
-  for await (const { key, value } of readAll(store, kindRange(keyKinds.transactionPart), scanChunkBytes)) {
+  for await (const { key, value } of all(keyKinds.transactionPart)) {
     const reader = new KeyReader(key)
     const number = reader.u53()
     const index = reader.u32()
@@ -350,7 +354,7 @@ export async function recoverTransactions(
   open.sort((left, right) => left.preparedMs - right.preparedMs)
   const ended: RecoveredEnded[] = []
   let endedNumberNext = 0
-  for await (const { key, value } of readAll(store, kindRange(keyKinds.endedTransactions), scanChunkBytes)) {
+  for await (const { key, value } of all(keyKinds.endedTransactions)) {
     const number = new KeyReader(key).u53()
     endedNumberNext = number + 1
     try {

@@ -28,6 +28,7 @@
 //   20 batch number                                 messages in the outbox, in the order they were stored (outbox-values.ts)
 //   21 topic name                                   from where on a copy has the queues of a topic (copied-topic.ts)
 
+import { assert } from '../assert.ts'
 import { textToBytes } from '../bytes.ts'
 
 const twoTo32 = 4_294_967_296
@@ -56,7 +57,7 @@ export const keyKinds = {
   copiedTopic: 21,
 } as const
 
-type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
+export type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
 
 /** Writes big-endian numbers behind a kind. Byte by byte: a DataView costs more than a whole key. */
 class KeyWriter {
@@ -281,31 +282,27 @@ function afterPrefix(prefix: Uint8Array): Uint8Array {
 /** Reads the numbers of a key back, in the order they were written. */
 export class KeyReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
   #position = 1
 
   constructor(key: Uint8Array) {
     this.#bytes = key
-    this.#view = new DataView(key.buffer, key.byteOffset, key.byteLength)
   }
 
   u8(): number {
+    assert(this.#position < this.#bytes.length, 'a key is long enough')
     return this.#bytes[this.#position++] as number
   }
 
   u16(): number {
-    this.#position += 2
-    return this.#view.getUint16(this.#position - 2)
+    return this.u8() * 0x100 + this.u8()
   }
 
   u32(): number {
-    this.#position += 4
-    return this.#view.getUint32(this.#position - 4)
+    return this.u16() * 0x10000 + this.u16()
   }
 
   u53(): number {
-    this.#position += 8
-    return this.#view.getUint32(this.#position - 8) * twoTo32 + this.#view.getUint32(this.#position - 4)
+    return this.u32() * twoTo32 + this.u32()
   }
 
   raw(count: number): Uint8Array {

@@ -3,7 +3,8 @@
 // a name (producer id, epoch) says with `base` which ordinal has its sequence 0.
 
 import { ByteWriter } from '../bytes.ts'
-import { errorCodeOf, errorCodes, type ErrorCode } from '../errors.ts'
+import { errorCodeOf, errorCodes } from '../error-codes.ts'
+import type { ErrorCode } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
 import type { ProducerId } from '../model/message.ts'
 import { producerIdToBytes, producerIdToText } from '../record/record-batch.ts'

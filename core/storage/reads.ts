@@ -16,18 +16,21 @@ export function readRange(store: Store, range: StoreRange): Promise<readonly Sto
 /** Every entry of a range, so that no read holds much at once: `chunkBytes` of values, and `chunkCount` of them. */
 export async function* readAll(
   store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number, chunkCount?: number,
-  ahead?: Promise<readonly StoreEntry[]>,
+  ahead?: ReadAhead,
 ): AsyncGenerator<StoreEntry> {
   for await (const entries of readChunks(store, range, chunkBytes, chunkCount, ahead)) yield* entries
 }
 
 const chunkCountDefault = 10_000
 
+/** What was asked for before it is needed. */
+export type ReadAhead = Promise<readonly StoreEntry[]>
+
 /** The first chunk of a range, asked for before it is needed: several at once cost the way to the disk once. */
 export function readAhead(
-  store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number,
-): Promise<readonly StoreEntry[]> {
-  const ahead = readRange(store, { ...range, bytesMax: chunkBytes, countMax: chunkCountDefault })
+  store: Store, range: Pick<StoreRange, 'from' | 'to' | 'reverse'>, chunkBytes: number, chunkCount = chunkCountDefault,
+): ReadAhead {
+  const ahead = readRange(store, { ...range, bytesMax: chunkBytes, countMax: chunkCount })
   // Whoever comes to need it hears of the failure.
   ahead.catch(() => {})
   return ahead
@@ -39,7 +42,7 @@ export function readAhead(
  */
 export async function* readChunks(
   store: Store, range: { from: Uint8Array; to: Uint8Array }, chunkBytes: number, chunkCount = chunkCountDefault,
-  ahead?: Promise<readonly StoreEntry[]>,
+  ahead?: ReadAhead,
 ): AsyncGenerator<readonly StoreEntry[]> {
   let from = range.from
   let first = ahead

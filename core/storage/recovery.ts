@@ -15,15 +15,17 @@ import {
 } from './catalog.ts'
 import { type RecoveredTransactions, recoverTransactions } from './half-messages.ts'
 import { recoverDelayedCounts } from './delayed.ts'
-import { KeyReader, keyKinds, kindRange, queueStateKey, recordRange, storeKey } from './keys.ts'
+import { type KeyKind, KeyReader, keyKinds, kindRange, queueStateKey, recordRange, storeKey } from './keys.ts'
 import { decodeProgress, encodeProgress, type StoredProgress } from './progress.ts'
 import { lastOffsetOf } from './queue-log.ts'
-import { commitAlone, readAhead, readAll, readRange } from './reads.ts'
+import { commitAlone, readAhead, readAll, type ReadAhead } from './reads.ts'
 
 /** The newest records of a queue that are checked at opening; the rest is checked when it is read. */
 const tailRecordsChecked = 8
 /** Fewer where they are large: each is read and summed. */
-const tailBytesChecked = 512 * 1024
+const tailBytesChecked = 128 * 1024
+/** So many queues' tails are asked for at once. */
+const tailsReadAhead = 16
 const scanChunkBytes = 1 << 20
 
 export interface Damage {
@@ -83,11 +85,10 @@ export interface RecoveryDeps {
   readonly log: Log
 }
 
-type KeyKind = (typeof keyKinds)[keyof typeof keyKinds]
-
 const kindsReadAhead: readonly KeyKind[] = [
-  keyKinds.topic, keyKinds.group, keyKinds.queueState, keyKinds.progress, keyKinds.producer, keyKinds.broadcastPosition,
-  keyKinds.deletedTopic,
+  keyKinds.store, keyKinds.topic, keyKinds.group, keyKinds.queueState, keyKinds.progress, keyKinds.producer,
+  keyKinds.broadcastPosition, keyKinds.deletedTopic, keyKinds.transactionPart, keyKinds.endedTransactions,
+  keyKinds.delayedCount,
 ]
 
 export async function recover(deps: RecoveryDeps): Promise<Recovered> {
@@ -102,7 +103,7 @@ class Recovery {
   readonly #writes: StoreWrite[] = []
   readonly #progressWriter = new ByteWriter()
   /** Begun all at once: a store whose reads take a while, such as a browser's, would make each wait for the one before. */
-  readonly #ahead = new Map<KeyKind, Promise<readonly StoreEntry[]>>()
+  readonly #ahead = new Map<KeyKind, ReadAhead>()
   /** Ids of topics that left anything, those of damaged topics among them. */
   #topicIdMax = 0
 
@@ -132,13 +133,15 @@ class Recovery {
     await this.#readProgress(topicsById)
     await this.#readProducers(topicsById)
     await this.#readBroadcastPositions(topicsById)
-    const transactions = await recoverTransactions(this.#store, (what) => this.#report({ what, topic: '', queueId: 0 }))
+    const transactions = await recoverTransactions(this.#store, (what) => {
+      this.#report({ what, topic: '', queueId: 0 })
+    }, this.#ahead)
     for (const { targets } of transactions.open) {
       for (const { topicId } of targets) this.#topicIdMax = Math.max(this.#topicIdMax, topicId)
     }
     const delayedCounts = await recoverDelayedCounts(this.#store, this.#writes, (what) => {
       this.#report({ what, topic: '', queueId: 0 })
-    })
+    }, this.#ahead)
     for (const topicId of delayedCounts.keys()) this.#topicIdMax = Math.max(this.#topicIdMax, topicId)
     const deletedTopicIds: number[] = []
     for await (const { key } of this.#all(keyKinds.deletedTopic)) deletedTopicIds.push(new KeyReader(key).u32())
@@ -161,7 +164,7 @@ class Recovery {
   }
 
   async #openHeader(topicIds: Iterable<number>, deletedTopicIds: readonly number[]): Promise<StoreHeader> {
-    const [entry] = await readRange(this.#store, { ...kindRange(keyKinds.store), countMax: 1 })
+    const [entry] = await this.#ahead.get(keyKinds.store) as readonly StoreEntry[]
     const found = entry && this.#decode(() => decodeStoreHeader(entry.value), 'store header', '')
     let topicIdMax = this.#topicIdMax
     for (const topicId of topicIds) topicIdMax = Math.max(topicIdMax, topicId)
@@ -186,24 +189,26 @@ class Recovery {
       const state = this.#decode(() => decodeQueueState(value), 'queue state', topic, queueId)
       if (state !== undefined) states.set(`${topicId}/${queueId}`, state)
     }
-    for (const [topicId, topic] of topicsById) {
-      for (let queueId = 0; queueId < topic.config.queueCount; queueId++) {
-        const state = states.get(`${topicId}/${queueId}`)
-        topic.queues.push(await this.#recoverQueue(topic, queueId, state))
+    const queues = [...topicsById.values()].flatMap((topic) =>
+      Array.from({ length: topic.config.queueCount }, (_, queueId) => ({ topic, queueId })))
+    for (let at = 0; at < queues.length; at += tailsReadAhead) {
+      const some = queues.slice(at, at + tailsReadAhead)
+      const tails = some.map(({ topic: { topicId }, queueId }) => this.#readTail(topicId, queueId))
+      for (const [index, { topic, queueId }] of some.entries()) {
+        const state = states.get(`${topic.topicId}/${queueId}`)
+        topic.queues.push(await this.#recoverQueue(topic, queueId, state, await (tails[index] as ReadAhead)))
       }
     }
   }
 
+  #readTail(topicId: number, queueId: number): ReadAhead {
+    return readAhead(this.#store, { ...recordRange(topicId, queueId, 0), reverse: true }, tailBytesChecked, tailRecordsChecked)
+  }
+
   /** Holds a queue's tail against its state. */
   async #recoverQueue(
-    { name: topic, topicId, config }: OpenTopic, queueId: number, state: QueueState | undefined,
+    { name: topic, topicId, config }: OpenTopic, queueId: number, state: QueueState | undefined, tail: readonly StoreEntry[],
   ): Promise<QueueState> {
-    const tail = await readRange(this.#store, {
-      ...recordRange(topicId, queueId, 0),
-      reverse: true,
-      countMax: tailRecordsChecked,
-      bytesMax: tailBytesChecked,
-    })
     const known = state ?? (await this.#rebuildState(topicId, queueId, mayHaveHoles(topic, config)))
     let lost = state === undefined && tail.length > 0
     let lastKept = -1

@@ -1,7 +1,7 @@
 // Duplicates: at least once means that a message may come again, but only for a reason. The reasons are: the
 // application asked for it, its lease was lost, or a process died before the ack was answered.
 
-import type { EventOf, History, Violation } from './history.ts'
+import { type EventOf, eventsOf, type History, type MessageName, type Violation } from './history.ts'
 
 export interface DuplicateCount {
   /** Deliveries beyond the first of each message. */
@@ -29,24 +29,28 @@ export function countReaderDuplicates(history: History, group: string): Duplicat
 
 /** `readerOf` says whose deliveries belong together. */
 function countRedeliveries(history: History, group: string, readerOf: (member: string) => string): DuplicateCount {
-  const lostLeases = new Set(history.flatMap((event) => (event.kind === 'lease-lost' ? [leaseNameOf(event)] : [])))
-  const lastByMessage = new Map<string, Delivery>()
+  const lostLeases = new Set(eventsOf(history, 'lease-lost').map(leaseNameOf))
+  const readers = new Map<string, Map<MessageName, Delivery>>()
   let redeliveryCount = 0
   const unjustified: Violation[] = []
 
   for (const event of history) {
     if (event.kind === 'killed') {
-      for (const delivery of lastByMessage.values()) excuseByDeath(delivery, event.member)
+      for (const deliveries of readers.values()) {
+        for (const delivery of deliveries.values()) excuseByDeath(delivery, event.member)
+      }
     }
     if (!('group' in event) || event.group !== group) continue
-    const name = `${readerOf(event.member)}\n${event.message}`
-    const last = lastByMessage.get(name)
+    const reader = readerOf(event.member)
+    let lastByMessage = readers.get(reader)
+    if (lastByMessage === undefined) readers.set(reader, lastByMessage = new Map())
+    const last = lastByMessage.get(event.message)
     if (event.kind === 'delivered') {
       if (last !== undefined) redeliveryCount++
       const fault = last === undefined ? undefined : faultOf(last)
       if (fault !== undefined) unjustified.push({ message: event.message, text: `${describe(event)} again: ${fault}` })
       const isExcused = lostLeases.size > 0 && lostLeases.has(leaseNameOf(event))
-      lastByMessage.set(name, { event, isConsumed: false, isExcused })
+      lastByMessage.set(event.message, { event, isConsumed: false, isExcused })
     } else if (last !== undefined && last.event.member === event.member) {
       if (event.kind === 'consumed') last.isConsumed = true
       if (event.kind === 'retried') last.isExcused = true

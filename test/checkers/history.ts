@@ -114,7 +114,11 @@ export function placeName({ topic, queueId, offset }: Place): string {
   return `${topic}/${queueId}@${offset}`
 }
 
+export function isSamePlace(left: Place, right: Place): boolean {
+  return left.offset === right.offset && left.queueId === right.queueId && left.topic === right.topic
+}
+
 /** Deliveries to one group, in order. */
 export function deliveriesTo(history: History, group: string): EventOf<'delivered'>[] {
-  return eventsOf(history, 'delivered').filter((event) => event.group === group)
+  return history.filter((event): event is EventOf<'delivered'> => event.kind === 'delivered' && event.group === group)
 }

@@ -6,11 +6,13 @@ import { eventsOf, type History, type MessageName, type Violation } from './hist
 /** Messages that were in their queues before they were due. */
 export function findEarlyMessages(history: History): Violation[] {
   const dueTimes = new Map(eventsOf(history, 'scheduled').map(({ message, dueMs }) => [message, dueMs]))
-  return eventsOf(history, 'delivered').flatMap(({ message, storedMs, member }) => {
+  const violations: Violation[] = []
+  for (const { message, storedMs, member } of eventsOf(history, 'delivered')) {
     const dueMs = dueTimes.get(message)
-    if (dueMs === undefined || storedMs === undefined || storedMs >= dueMs) return []
-    return [{ message, text: `${member} got ${message} ${dueMs - storedMs} ms before it was due` }]
-  })
+    if (dueMs === undefined || storedMs === undefined || storedMs >= dueMs) continue
+    violations.push({ message, text: `${member} got ${message} ${dueMs - storedMs} ms before it was due` })
+  }
+  return violations
 }
 
 /** Messages that came although they had been recalled. `stored` are those in the log at the end. */

@@ -1,7 +1,8 @@
 // The table of codes and the one error class.
 
 import { describe, expect, test } from 'vitest'
-import { type ErrorCode, errorCodeOf, errorCodes, PocketError, toPocketError } from '../../core/errors.ts'
+import { errorCodeOf, errorCodes } from '../../core/error-codes.ts'
+import { type ErrorCode, PocketError, toPocketError } from '../../core/errors.ts'
 import { errorMeanings } from '../../core/error-meanings.ts'
 
 const entries = Object.entries(errorCodes) as [ErrorCode, (typeof errorCodes)[ErrorCode]][]

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { closeCodes } from '../../core/model/close-codes.ts'
-import { errorCodes } from '../../core/errors.ts'
+import { errorCodes } from '../../core/error-codes.ts'
 import { protocolVersion, subprotocol } from '../../core/protocol/frames.ts'
 import { frameSpecs } from '../support/frames.ts'
 

@@ -189,7 +189,6 @@ export class Link {
 
 export class SimEnd implements Connection {
   readonly peer: string
-  process: SimProcess | undefined
   handler: ConnectionHandler | undefined
   isClosed = false
   /** Nothing arrives here. */
@@ -199,6 +198,9 @@ export class SimEnd implements Connection {
   /** What arrives here, at most. */
   bytesPerMs = Infinity
   readonly #link: Link
+  #process: SimProcess | undefined
+  /** What the trace calls it. */
+  #traceName: string
   #isOpen = false
   #isPaused = false
   #isTold = false
@@ -212,7 +214,17 @@ export class SimEnd implements Connection {
   constructor(link: Link, peer: string, process: SimProcess | undefined) {
     this.#link = link
     this.peer = peer
-    this.process = process
+    this.#process = process
+    this.#traceName = `${process?.name}${peer}`
+  }
+
+  get process(): SimProcess | undefined {
+    return this.#process
+  }
+
+  set process(process: SimProcess | undefined) {
+    this.#process = process
+    this.#traceName = `${process?.name}${this.peer}`
   }
 
   get bufferedBytes(): number {
@@ -295,7 +307,7 @@ export class SimEnd implements Connection {
       if (item.kind === 'message') {
         this.#link.network.counts.messages++
         this.#unheardBytes -= item.bytes.length
-        trace.addBytes(clock.monotonic(), 'net', `${this.process?.name}${this.peer}`, item.bytes)
+        trace.addBytes(clock.monotonic(), 'net', this.#traceName, item.bytes)
         handler.message(item.bytes)
         this.#link.far(this).#noteDrain()
       } else {
@@ -310,7 +322,7 @@ export class SimEnd implements Connection {
     if (this.#isTold) return
     this.#isTold = true
     const { clock, trace } = this.#link.network.options
-    trace.add(clock.monotonic(), 'net closed', `${this.process?.name}${this.peer}`, code, reason)
+    trace.add(clock.monotonic(), 'net closed', this.#traceName, code, reason)
     this.handler?.closed(code, reason)
   }
 

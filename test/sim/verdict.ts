@@ -9,7 +9,7 @@ import { findWrongEpochs } from '../checkers/epochs.ts'
 import { findLockBreaks } from '../checkers/fifo-lock.ts'
 import { findSilentGaps, findUntrueGaps } from '../checkers/gaps.ts'
 import {
-  eventsOf, type Found, type History, type HistoryEvent, type MessageName, placeName, type Violation,
+  eventsOf, type Found, type History, type HistoryEvent, isSamePlace, type MessageName, placeName, type Violation,
 } from '../checkers/history.ts'
 import { LeaseBook } from '../checkers/lease-book.ts'
 import { findEarlyRetries, findOverlaps } from '../checkers/leases.ts'
@@ -91,8 +91,11 @@ class Judge {
     this.#gone = GoneOffsets.of(relayHistory)
     this.#takenBack = new Set(eventsOf(history, 'recalling').map(({ message }) => message))
     for (const { message } of eventsOf(history, 'recall-missed')) this.#takenBack.delete(message)
-    const lost = relayHistory.flatMap((event) => (event.kind === 'trimmed' || event.kind === 'flipped' ? event.messages : []))
-    this.#goneMessages = new Set(lost)
+    this.#goneMessages = new Set()
+    for (const event of relayHistory) {
+      if (event.kind !== 'trimmed' && event.kind !== 'flipped') continue
+      for (const message of event.messages) this.#goneMessages.add(message)
+    }
     for (const event of history) {
       if ((event.kind === 'acknowledged' || event.kind === 'delivered') && event.found) this.#see(event.message, event.found)
     }
@@ -134,7 +137,10 @@ class Judge {
   }
 
   #see(message: MessageName, found: Found): void {
-    if (!this.#foundByMessage.has(message)) this.#foundByMessage.set(message, found)
+    const before = this.#foundByMessage.get(message)
+    if (before === undefined) this.#foundByMessage.set(message, found)
+    // Whoever was first there is known from then.
+    else if (isSamePlace(before, found)) return
     const place = placeName(found)
     if (!this.#messageByPlace.has(place)) this.#messageByPlace.set(place, message)
   }

@@ -499,7 +499,11 @@ class World {
 
 /** Calls `run` when no promise can settle any more: a tick comes after all microtasks, those made meanwhile included. */
 function afterPromises(run: () => void): void {
-  process.nextTick(() => void settled.then(run))
+  process.nextTick(afterTicks, run)
+}
+
+function afterTicks(run: () => void): void {
+  void settled.then(run)
 }
 
 const settled = Promise.resolve()

@@ -1,7 +1,8 @@
 // A relay that does as a test says: it decodes what clients send, answers by script, and keeps a record of everything.
 // By itself it only says WELCOME and PONG.
 
-import { type ErrorCode, errorCodes } from '../../core/errors.ts'
+import { errorCodes } from '../../core/error-codes.ts'
+import type { ErrorCode } from '../../core/errors.ts'
 import { defaultLimits, fixedLimits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Connection, Dialler } from '../../core/ports/transport.ts'

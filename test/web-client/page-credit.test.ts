@@ -10,12 +10,13 @@ import type { Credit, Delivered, FromPage } from '../../web-client/port/port-pro
 function consumerOnFakeLine() {
   const posted: FromPage[] = []
   const line = {
-    participants: new Set(), isUp: true, end: undefined,
+    nextId: () => 7,
     post: (message: FromPage) => void posted.push(message),
     call: async () => new Map(),
   } as unknown as PageLine
-  const deps = { line, id: 7, report: (error: unknown) => { throw error }, closed: () => {} }
-  const consumer = new PageConsumer(deps, { topic: 'news', home: 'device', group: 'all', mode: 'BROADCASTING' }, bytes)
+  const report = (error: unknown) => { throw error }
+  const spec = { topic: 'news', home: 'device', group: 'all', mode: 'BROADCASTING' } as const
+  const consumer = new PageConsumer({ line, report, spec, codec: bytes })
   const credits = () => posted.filter((message): message is Credit => message.kind === 'credit').map(({ count }) => count)
   return { consumer, credits }
 }
@@ -32,7 +33,7 @@ const sum = (counts: readonly number[]): number => counts.reduce((total, count) 
 test('a handler that keeps up gives all credit back at once, in few messages', () => {
   const { consumer, credits } = consumerOnFakeLine()
   void consumer.run(() => {}, { concurrency: 10 })
-  consumer.delivered(delivery(500))
+  consumer.hear(delivery(500))
   expect(sum(credits())).toBe(500)
   expect(credits().length).toBeLessThan(20)
 })
@@ -41,14 +42,14 @@ test('a handler that gets stuck leaves no credit of those before it untold', asy
   const { consumer, credits } = consumerOnFakeLine()
   let seenCount = 0
   void consumer.run(() => (++seenCount === 4 ? new Promise<void>(() => {}) : undefined))
-  consumer.delivered(delivery(10))
+  consumer.hear(delivery(10))
   await vi.waitFor(() => expect(sum(credits())).toBe(3))
 })
 
 test('the message behind which nothing waits is told of at once', async () => {
   const { consumer, credits } = consumerOnFakeLine()
   const messages = consumer[Symbol.asyncIterator]()
-  consumer.delivered(delivery(1))
+  consumer.hear(delivery(1))
   await messages.next()
   void messages.next()
   expect(credits()).toEqual([1])

@@ -40,7 +40,7 @@ function storeOf(kind: number, entryCount: number, valueBytes: number) {
 function read({ store, kind }: ReturnType<typeof storeOf>, size: ValueSize, bytesMax: number): Promise<number> {
   const range = { from: new Uint8Array([kind]), to: new Uint8Array([kind + 1]), bytesMax }
   return new Promise((resolve) => {
-    new RangeRead(store, range, size, (outcome: ReadOutcome) => {
+    new RangeRead(store, range, size, () => [], (outcome: ReadOutcome) => {
       resolve(outcome.kind === 'entries' ? outcome.entries.length : -1)
     }).start()
   })

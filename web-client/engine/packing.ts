@@ -4,6 +4,9 @@
 import type { Message } from '../../core/client/api.ts'
 import type { PackedMessages, PortMessageFields } from '../port/port-protocol.ts'
 
+/** Less is cloned: handing a buffer over costs more than so little of it. */
+const clonedBytesMax = 4_096
+
 export interface Packed extends PackedMessages {
   /** To hand over with `post`. */
   readonly transfer: Transferable[]
@@ -26,7 +29,7 @@ export function packMessages(messages: readonly Message<Uint8Array>[], ofTopic: 
     bodies.set(body, position)
     position += body.length
   }
-  return { fields, bodies, sizes, transfer: [bodies.buffer] }
+  return { fields, bodies, sizes, transfer: byteCount < clonedBytesMax ? [] : [bodies.buffer] }
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }

@@ -1,18 +1,20 @@
 // What a page consumes: its push consumers, receivers and pulls, each over one of core's. Messages go to the page with a
 // handle each and stay in hand here, leases kept, until the page settles them or is gone.
 
-import type { PullConsumer, SimpleConsumer } from '../../core/client/api.ts'
+import type { Duration, PullConsumer, SimpleConsumer } from '../../core/client/api.ts'
 import type { ReceivedMessage } from '../../core/client/message.ts'
 import { PocketError, toPocketError } from '../../core/errors.ts'
 import type { Position } from '../../core/model/position.ts'
 import { errorToWire } from '../port/errors.ts'
 import type {
-  ConsumeSpec, GapTold, PulledMessages, PullSpec, ReceiverSpec, Settle, WireError,
+  ConsumeSpec, GapTold, PulledMessages, PullSpec, ReceiverSpec, Settle, TabApi, WireError,
 } from '../port/port-protocol.ts'
 import { packMessages } from './packing.ts'
 import type { TabLine } from './tab-line.ts'
 
 const prefetchDefault = 1_000
+/** So many of the first messages of a consumer go ahead of what comes with them. */
+const vanguardCount = 16
 const noPositions: ReadonlyMap<number, Position> = new Map()
 
 type Held = ReceivedMessage<Uint8Array>
@@ -129,14 +131,12 @@ export class TabConsumers {
     await receiver.subscribed
   }
 
-  async receive(
-    id: number, { max, waitMs, leaseMs }: { readonly max?: number; readonly waitMs?: number; readonly leaseMs?: number },
-  ): Promise<PulledMessages> {
+  async receive(id: number, { max, wait, lease }: Parameters<TabApi['receive']>[1]): Promise<PulledMessages> {
     const receiver = found(this.#receivers.get(id))
     const messages = await receiver.receive({
       ...(max === undefined ? {} : { max }),
-      ...(waitMs === undefined ? {} : { wait: waitMs }),
-      ...(leaseMs === undefined ? {} : { lease: leaseMs }),
+      ...(wait === undefined ? {} : { wait }),
+      ...(lease === undefined ? {} : { lease }),
     })
     const { inHand } = this.#consumers.get(id) ?? { inHand: new Map<number, InHand>() }
     let first = -1
@@ -201,10 +201,10 @@ export class TabConsumers {
     })
   }
 
-  async extend(id: number, handle: number, leaseMs: number): Promise<void> {
+  async extend(id: number, handle: number, lease: Duration): Promise<void> {
     const held = this.#consumers.get(id)?.inHand.get(handle)
     if (held === undefined) throw stale()
-    await held.message.extend(leaseMs)
+    await held.message.extend(lease)
   }
 
   async reply(id: number, handle: number, body: Uint8Array, options: object): Promise<void> {
@@ -256,7 +256,7 @@ export class TabConsumers {
   }
 }
 
-/** A push consumer's way to the page: what comes in one go leaves as one message. */
+/** A push consumer's way to the page: what comes in one go leaves as one message, but for the very first. */
 class PushSink {
   readonly inHand = new Map<number, InHand>()
   readonly #line: TabLine
@@ -266,6 +266,8 @@ class PushSink {
   readonly #takeHandle: () => number
   #gathered: Held[] = []
   #firstHandle = 0
+  /** Nothing has left yet. */
+  #isFirst = true
   /** Of the delivery that messages came from last. */
   #signal: AbortSignal | undefined
   #ofSignal: number[] = []
@@ -285,8 +287,9 @@ class PushSink {
       this.#firstHandle = handle
       queueMicrotask(() => this.#flush())
     }
-    this.#gathered.push(message)
+    const count = this.#gathered.push(message)
     if (!this.#isBroadcasting) this.#watch(message, handle)
+    if (this.#isFirst && count >= vanguardCount) this.#flush()
     return new Promise((done) => this.inHand.set(handle, { message, done }))
   }
 
@@ -314,6 +317,8 @@ class PushSink {
 
   #flush(): void {
     const messages = this.#gathered
+    if (messages.length === 0) return
+    this.#isFirst = false
     this.#gathered = []
     const { fields, bodies, sizes, transfer } = packMessages(messages, this.#topic)
     this.#line.post({ kind: 'messages', consumer: this.#id, handle: this.#firstHandle, fields, bodies, sizes }, transfer)

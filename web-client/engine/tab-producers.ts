@@ -7,6 +7,9 @@ import { errorToWire } from '../port/errors.ts'
 import type { OpenProducer, PortSendOptions, SendChunk, Sent } from '../port/port-protocol.ts'
 import type { TabLine } from './tab-line.ts'
 
+/** Receipts of fewer are cloned: handing a buffer over costs more than so little of it. */
+const clonedCountMax = 64
+
 /** A receipt, as far as it goes: what only the relay can say is missing until then. */
 type Receipt = Pick<SendReceipt, 'messageId'> & Partial<SendReceipt>
 
@@ -154,7 +157,7 @@ class Answers {
       })
     }
     const told: Sent = { kind: this.#kind, producer: this.#producer, index, idPrefix, places, ...(rare ? { rare } : {}) }
-    this.#line.post(told, [places.buffer])
+    this.#line.post(told, receipts.length < clonedCountMax ? [] : [places.buffer])
   }
 }
 

@@ -233,7 +233,7 @@ export class TabSession {
       openPull: (id, spec) => done(() => consumers.openPull(id, spec)),
       pull: (id) => given(() => consumers.pull(id)),
       closeConsumer: (id) => done(() => consumers.close(id)),
-      extend: (id, handle, leaseMs) => done(() => consumers.extend(id, handle, leaseMs)),
+      extend: (id, handle, lease) => done(() => consumers.extend(id, handle, lease)),
       reply: (
         id, handle, body, options: Omit<ReplyOptions, 'codec'>,
       ) => done(() => consumers.reply(id, handle, body, options)),

@@ -20,7 +20,7 @@ export class SharedGroups {
 
   /** The checks of a group go to `ask` too. */
   join(
-    client: HostClient, options: { readonly producerGroup: string; readonly checkAfterMs?: number }, ask: Ask,
+    client: HostClient, options: { readonly producerGroup: string; readonly checkAfterMs?: number | undefined }, ask: Ask,
   ): TransactionProducer {
     const { producerGroup, checkAfterMs } = options
     let group = this.#groups.get(producerGroup)
@@ -65,7 +65,7 @@ export class TabTransactions {
     this.#shared = shared
   }
 
-  async open(home: Home, options: { readonly producerGroup: string; readonly checkAfterMs?: number }): Promise<void> {
+  async open(home: Home, options: { readonly producerGroup: string; readonly checkAfterMs?: number | undefined }): Promise<void> {
     const { producerGroup, checkAfterMs } = options
     const client = this.#line.client(home)
     const key = keyOf(home, producerGroup)

@@ -9,6 +9,7 @@ import { PocketError } from '../../core/errors.ts'
 import { type EnginePort, isPortMessage } from '../port/engine-port.ts'
 import { wireToError } from '../port/errors.ts'
 import { type HostKind, type Ping, portVersion, type Welcome } from '../port/port-protocol.ts'
+import { randomId } from '../port/random-id.ts'
 import { build } from './build.ts'
 import { createHeardPort, type HeardPort, portOfChannel } from './heard-port.ts'
 import {
@@ -85,7 +86,7 @@ interface Session {
 }
 
 class PageAttachment implements Attachment {
-  readonly tabId = hexOf(crypto.getRandomValues(new Uint8Array(8)))
+  readonly tabId = randomId()
   readonly #options: AttachOptions
   readonly #bounds: AttachBounds
   readonly #events: AttachEvents
@@ -453,8 +454,4 @@ class PageAttachment implements Attachment {
       control.postMessage(ping)
     })
   }
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -46,18 +46,16 @@ export function openOwnLine(options: OwnLineOptions, failed: (error: PocketError
  * page where the browser lets it, so that what was posted at the end is stored. Either all workers of one name say so or
  * none: other options need another name.
  */
-function createWorker({ workerName, host, worker, workerUrl }: OwnLineOptions): Worker | SharedWorker {
-  if (worker !== undefined) return worker(workerName)
-  if (host === 'shared') {
-    if (workerUrl !== undefined) {
-      return new SharedWorker(workerUrl, { type: 'module', name: workerName, extendedLifetime: true } as WorkerOptions)
-    }
-    return new SharedWorker(
-      new URL('../worker.ts', import.meta.url), { type: 'module', name: workerName, extendedLifetime: true } as WorkerOptions,
-    )
+function createWorker({ workerName: name, host, worker, workerUrl }: OwnLineOptions): Worker | SharedWorker {
+  if (worker !== undefined) return worker(name)
+  if (workerUrl !== undefined) {
+    const Kind = host === 'shared' ? SharedWorker : Worker
+    return new Kind(workerUrl, { type: 'module', name, extendedLifetime: true } as WorkerOptions)
   }
-  if (workerUrl !== undefined) return new Worker(workerUrl, { type: 'module', name: workerName })
-  return new Worker(new URL('../worker.ts', import.meta.url), { type: 'module', name: workerName })
+  if (host !== 'shared') return new Worker(new URL('../worker.ts', import.meta.url), { type: 'module', name })
+  return new SharedWorker(
+    new URL('../worker.ts', import.meta.url), { type: 'module', name, extendedLifetime: true } as WorkerOptions,
+  )
 }
 
 function openInline({ name, inline = loadInline }: OwnLineOptions, failed: (error: PocketError) => boolean): OwnLine {

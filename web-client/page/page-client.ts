@@ -1,19 +1,23 @@
 // The client of a page: the line to the engine, whatever hosts it, and all that lives on it. It survives its engines; when
 // one is lost, what may be said again is said to the next.
 
+import { onAbort } from '../../core/client/abort.ts'
 import type { Admin, TransactionOptions } from '../../core/client/api.ts'
 import { bytes, json } from '../../core/client/codec.ts'
 import { durationToMs } from '../../core/client/duration.ts'
 import { withSchema } from '../../core/client/schema.ts'
 import { PocketError, toPocketError } from '../../core/errors.ts'
 import type { Attach, Attachment } from '../hosts/attach.ts'
-import { errorToWire, wireToError } from '../port/errors.ts'
-import type { EngineStatus, FromEngine, Home, HostKind, TokenAsked } from '../port/port-protocol.ts'
+import type { EnginePort } from '../port/engine-port.ts'
+import { outcomeOf, wireToError } from '../port/errors.ts'
+import type { CheckAsked, EngineStatus, FromEngine, Home, HostKind, TokenAsked } from '../port/port-protocol.ts'
 import { PageLine } from './page-line.ts'
 import { unpack } from './page-message.ts'
-import { type PageProducer, abortError } from './page-producer.ts'
-import { type PageReader, PageTopic, type TopicDeps } from './page-topic.ts'
+import { PageProducer } from './page-producer.ts'
+import { PageReader } from './page-reader.ts'
+import { PageTopic } from './page-topic.ts'
 import { PageTransactions } from './page-transactions.ts'
+import { ignore, QuietPromise } from './quiet-promise.ts'
 import type {
   ConnectOptions, WebClient, WebEvents, WebStatus, WebTopic, WebTopicOptions, WebTransactionProducer,
 } from './web-api.ts'
@@ -21,89 +25,69 @@ import type {
 /** Calls of `admin` that may be asked twice: they change nothing, or nothing more the second time. */
 const isSafeCall = /^(describe|list|find|create|configure|trace$|deadLetters)/
 
+/** What the page itself sees of its engine: goes on top of what that tells. */
+type EngineSeen = Pick<WebStatus, 'engine' | 'engineError' | 'host' | 'storageLoss'>
+
 const noStatus: EngineStatus = { link: 'none', outboxCount: 0, outboxBytes: 0, lag: 0, storage: 'memory', tabCount: 0 }
 
 export class PageClient implements WebClient {
-  readonly connected: Promise<void>
   readonly admin: Admin
   readonly #relayUrl: string | undefined
   readonly #options: ConnectOptions
-  readonly #line: PageLine
+  readonly #line = new PageLine((message) => this.#heard(message))
   readonly #attachment: Attachment
   readonly #listeners = new Map<string, Set<(event: never) => void>>()
-  readonly #producers = new Map<number, PageProducer>()
-  readonly #readers = new Map<number, PageReader>()
-  readonly #transactions = new Map<string, PageTransactions>()
-  readonly #topicDeps: TopicDeps
-  #idNext = 0
-  #settleConnected: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
+  readonly #connecting = new QuietPromise()
   #persisted: boolean | undefined
-  #wasDropped = false
-  #host: HostKind | undefined
-  #engine: WebStatus['engine'] = 'starting'
-  #engineError: PocketError | undefined
+  #engine: EngineSeen = { engine: 'starting' }
   #engineStatus: EngineStatus = noStatus
   #snapshot: WebStatus | undefined
   #closing: Promise<void> | undefined
 
   constructor(attach: Attach, relayUrl: string | undefined, options: ConnectOptions) {
-    const { name = 'default', host = 'auto', worker, workerUrl, signal, connectTimeout = '30s' } = options
+    const { name = 'default', host = 'auto', worker, workerUrl, signal, connectTimeout = '30s', persist = true } = options
     if (!/^[\w-]{1,64}$/.test(name)) {
       throw new PocketError('BAD_ARGUMENT', `the name '${name}' is not 1 to 64 of a-z, 0-9, _ and -`)
     }
     const connectMs = durationToMs(connectTimeout, 'connectTimeout')
     this.#relayUrl = relayUrl
     this.#options = options
-    this.connected = new Promise((resolve, reject) => {
-      this.#settleConnected = { resolve, reject }
-    })
-    this.connected.catch(ignore)
-    this.#line = new PageLine((message) => this.#heard(message))
-    this.#topicDeps = {
-      line: this.#line,
-      report: (error) => this.#report(error),
-      nextId: () => this.#idNext++,
-      producers: this.#producers,
-      readers: this.#readers,
-    }
     this.admin = this.adminOf(this.#homeOf(undefined))
     this.#attachment = attach({ name, host, worker, workerUrl }, {
-      attached: (port, welcome) => {
-        this.#host = welcome.host
-        void this.#attached(() => this.#line.attached(port))
-      },
+      attached: (port, { host }) => void this.#attached(port, host),
       lost: (error) => {
         this.#line.lost(error)
-        this.#engineIs('lost', error)
+        this.#engineIs({ engine: 'lost', engineError: error })
       },
       ended: (error) => this.#over(error),
     })
     const timeout = setTimeout(() => {
-      this.#settleConnected?.reject(new PocketError('TIMEOUT', `no engine was there within ${connectMs} ms`))
+      this.#connecting.reject(new PocketError('TIMEOUT', `no engine was there within ${connectMs} ms`))
     }, connectMs)
-    void this.connected.then(() => clearTimeout(timeout), () => clearTimeout(timeout))
-    if (signal?.aborted) this.#over(abortError(signal))
-    else signal?.addEventListener('abort', () => this.#over(abortError(signal)), { once: true })
+    this.connected.finally(() => clearTimeout(timeout)).catch(ignore)
+    onAbort(signal, (error) => this.#over(error))
     globalThis.addEventListener?.('pagehide', this.#leaving)
-    if (options.persist !== false) void this.#persist()
+    if (persist) void this.#persist()
+  }
+
+  get connected(): Promise<void> {
+    return this.#connecting.promise
   }
 
   topic<T = unknown>(name: string, options: WebTopicOptions<T> = {}): WebTopic<T> {
     const { codec = json<T>(), schema, home } = options
-    return new PageTopic(this.#topicDeps, name, this.#homeOf(home), schema === undefined ? codec : withSchema(codec, schema))
+    const typed = schema === undefined ? codec : withSchema(codec, schema)
+    return new PageTopic(this.#line, this.#report, name, this.#homeOf(home), typed)
   }
 
-  transactions(
-    { home, ...options }: TransactionOptions & { readonly home?: Home },
-  ): WebTransactionProducer {
+  transactions({ home, ...options }: TransactionOptions & { readonly home?: Home }): WebTransactionProducer {
     const at = this.#homeOf(home)
-    const key = `${at}:${options.producerGroup}`
-    if (this.#transactions.has(key)) {
-      throw new PocketError('BAD_ARGUMENT', `this client has a producer of transactions for '${options.producerGroup}' already`)
+    const { producerGroup } = options
+    if (this.#all(PageTransactions).some((other) => other.home === at && other.producerGroup === producerGroup)) {
+      throw new PocketError('BAD_ARGUMENT', `this client has a producer of transactions for '${producerGroup}' already`)
     }
-    const closed = () => this.#transactions.delete(key)
-    const producer = new PageTransactions(this.#line, at, options, (error) => this.#report(error), closed)
-    this.#transactions.set(key, producer)
+    const producer = new PageTransactions(this.#line, at, options, this.#report)
+    this.#line.join(producer)
     return producer
   }
 
@@ -125,26 +109,16 @@ export class PageClient implements WebClient {
   }
 
   on<E extends keyof WebEvents>(event: E, listener: (event: WebEvents[E]) => void): () => void {
-    let listeners = this.#listeners.get(event)
-    if (listeners === undefined) {
-      listeners = new Set()
-      this.#listeners.set(event, listeners)
-    }
+    const listeners = this.#listeners.get(event) ?? new Set()
+    this.#listeners.set(event, listeners)
     const own = (value: never): void => listener(value)
     listeners.add(own)
     return () => void listeners.delete(own)
   }
 
   getSnapshot(): WebStatus {
-    this.#snapshot ??= {
-      ...this.#engineStatus,
-      ...(this.#wasDropped ? { storageLoss: 'emptied' as const } : {}),
-      engine: this.#engine,
-      ...(this.#engineError === undefined ? {} : { engineError: this.#engineError }),
-      ...(this.#host === undefined ? {} : { host: this.#host }),
-      role: this.#attachment?.isLeader ? 'leader' : 'follower',
-      tabId: this.#attachment?.tabId ?? '',
-    }
+    const { tabId = '', isLeader = false } = this.#attachment ?? {}
+    this.#snapshot ??= { ...this.#engineStatus, ...this.#engine, role: isLeader ? 'leader' : 'follower', tabId }
     return this.#snapshot
   }
 
@@ -167,9 +141,9 @@ export class PageClient implements WebClient {
 
   // ── the engine's side ─────────────────────────────────────────────────────────────────────────────────────────
 
-  async #attached(attach: () => void): Promise<void> {
-    attach()
-    this.#engineIs('running', undefined)
+  async #attached(port: EnginePort, host: HostKind): Promise<void> {
+    this.#line.attached(port)
+    this.#engineIs({ engine: 'running', host })
     try {
       const { auth, clientName = '', storage = {} } = this.#options
       this.#engineStatus = await this.#line.call('configure', [{
@@ -177,7 +151,7 @@ export class PageClient implements WebClient {
       }])
       this.#lookForLoss()
       this.#changed()
-      this.#settleConnected?.resolve()
+      this.#connecting.resolve()
     } catch (thrown) {
       const error = toPocketError(thrown)
       if (error.code !== 'ENGINE_LOST') this.#over(error)
@@ -200,28 +174,12 @@ export class PageClient implements WebClient {
       // Pages may be kept from it, and Node has none.
       return
     }
-    this.#wasDropped = true
+    this.#engine = { ...this.#engine, storageLoss: 'emptied' }
     this.#report(new PocketError('STORE_FAILED', 'what this device had kept is gone: the browser has dropped its database'))
   }
 
   #heard(message: FromEngine): void {
     switch (message.kind) {
-      case 'sent':
-      case 'relayed':
-        return this.#producers.get(message.producer)?.sent(message)
-      case 'refused':
-      case 'relay-refused':
-        return this.#producers.get(message.producer)?.refused(message)
-      case 'renumbered':
-        return this.#producers.get(message.producer)?.renumbered(message)
-      case 'messages':
-        return (this.#readers.get(message.consumer) as PushReader | undefined)?.delivered?.(message)
-      case 'settled':
-        return (this.#readers.get(message.consumer) as PushReader | undefined)?.settled?.(message)
-      case 'lost':
-        return (this.#readers.get(message.consumer) as PushReader | undefined)?.leaseLost?.(message)
-      case 'ended':
-        return (this.#readers.get(message.consumer) as PushReader | undefined)?.over?.(message)
       case 'gap':
         return this.#emit('gap', message)
       case 'error':
@@ -238,24 +196,23 @@ export class PageClient implements WebClient {
       case 'welcome':
       case 'farewell':
         // The attachment's.
+        return
+      default:
+        this.#line.participants.get('producer' in message ? message.producer : message.consumer)?.hear?.(message)
     }
   }
 
-  #asked(message: Extract<FromEngine, { readonly kind: 'check' }>): void {
-    for (const producer of this.#transactions.values()) {
-      if (producer.producerGroup === message.producerGroup) return void producer.asked(message)
-    }
-    void this.#line.call('answerCheck', [message.request, 'unknown']).catch(ignore)
+  #asked(message: CheckAsked): void {
+    const asked = this.#all(PageTransactions).find(({ producerGroup }) => producerGroup === message.producerGroup)
+    if (asked !== undefined) void asked.asked(message)
+    else this.#line.call('answerCheck', [message.request, 'unknown']).catch(ignore)
   }
 
   async #tokenAsked({ request, reason }: TokenAsked): Promise<void> {
     const { auth = '' } = this.#options
-    try {
-      const token = typeof auth === 'string' ? auth : await auth({ reason, signal: new AbortController().signal })
-      await this.#line.call('answerToken', [request, { value: token }])
-    } catch (thrown) {
-      await this.#line.call('answerToken', [request, { error: errorToWire(thrown) }]).catch(ignore)
-    }
+    const { signal } = new AbortController()
+    const outcome = await outcomeOf(() => (typeof auth === 'string' ? auth : auth({ reason, signal })))
+    await this.#line.call('answerToken', [request, outcome]).catch(ignore)
   }
 
   #told(status: EngineStatus): void {
@@ -263,13 +220,13 @@ export class PageClient implements WebClient {
     this.#engineStatus = status
     this.#changed()
     if (status.link === before.link || status.link === 'none') return
-    const error = status.linkError
-    this.#emit('link', error === undefined ? { state: status.link } : { state: status.link, error: wireToError(error) })
+    const { link: state, linkError } = status
+    this.#emit('link', linkError === undefined ? { state } : { state, error: wireToError(linkError) })
   }
 
-  #engineIs(engine: WebStatus['engine'], error: PocketError | undefined): void {
-    this.#engine = engine
-    this.#engineError = error
+  #engineIs(now: EngineSeen): void {
+    const { engineError: _, ...lasting } = this.#engine
+    this.#engine = { ...lasting, ...now }
     this.#changed()
   }
 
@@ -279,15 +236,15 @@ export class PageClient implements WebClient {
   }
 
   #over(error: PocketError): void {
-    if (this.#engine === 'ended') return
-    this.#settleConnected?.reject(error)
-    this.#engineIs('ended', error)
+    if (this.#engine.engine === 'ended') return
+    this.#connecting.reject(error)
+    this.#engineIs({ engine: 'ended', engineError: error })
     this.#line.ended(error)
     void this.#attachment?.close()
     globalThis.removeEventListener?.('pagehide', this.#leaving)
   }
 
-  #report(error: PocketError): void {
+  readonly #report = (error: PocketError): void => {
     if ((this.#listeners.get('error')?.size ?? 0) > 0) this.#emit('error', error)
     else console.error(error)
   }
@@ -307,10 +264,13 @@ export class PageClient implements WebClient {
     return home ?? (this.#relayUrl === undefined ? 'device' : 'relay')
   }
 
-  /** The page may not come back: what it never looked at goes back uncounted. */
+  /** The page may not come back. */
   readonly #leaving = (): void => {
-    for (const producer of this.#producers.values()) producer.hurry()
-    for (const reader of this.#readers.values()) (reader as PushReader).releaseUntaken?.()
+    for (const participant of this.#line.participants.values()) participant.leaving?.()
+  }
+
+  #all<P>(kind: abstract new (...given: never[]) => P): P[] {
+    return [...this.#line.participants.values()].filter((participant) => participant instanceof kind) as P[]
   }
 
   async #persist(): Promise<void> {
@@ -319,21 +279,11 @@ export class PageClient implements WebClient {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([...this.#readers.values()].map((reader) => reader.close()))
-    await Promise.all([...this.#producers.values()].map((producer) => producer.close().catch(ignore)))
-    await Promise.all([...this.#transactions.values()].map((producer) => producer.close()))
+    // Handlers may send until they are done.
+    for (const kind of [PageReader, PageProducer, PageTransactions]) {
+      await Promise.all(this.#all<{ close(): Promise<void> }>(kind).map((one) => one.close()))
+    }
     this.#over(new PocketError('CLOSED', 'the client is closed'))
     await this.#attachment.close()
   }
 }
-
-/** What push consumers and receivers hear; each of them some of it. */
-interface PushReader {
-  delivered?(message: Extract<FromEngine, { readonly kind: 'messages' }>): void
-  settled?(message: Extract<FromEngine, { readonly kind: 'settled' }>): void
-  leaseLost?(message: Extract<FromEngine, { readonly kind: 'lost' }>): void
-  over?(message: Extract<FromEngine, { readonly kind: 'ended' }>): void
-  releaseUntaken?(): void
-}
-
-function ignore(): void {}

@@ -1,7 +1,7 @@
 // Messages of one consumer that the page may settle: acks of a turn go as one message, leases that are lost abort their
 // signals. Handles are the engine's; what an engine before gave can't be settled any more.
 
-import type { ReplyOptions } from '../../core/client/api.ts'
+import type { Duration, ReplyOptions } from '../../core/client/api.ts'
 import { SettlePromise } from '../../core/client/settle-promise.ts'
 import { PocketError } from '../../core/errors.ts'
 import { wireToError } from '../port/errors.ts'
@@ -30,9 +30,9 @@ export class LeaseHold implements PageCustody {
 
   settle(handle: number, verb: 'ack' | 'retry', delayMs: number | undefined): Promise<void> {
     this.#aborts?.delete(handle)
-    if (this.#end !== undefined) return this.#failed(this.#end)
     const promise = new SettlePromise(this.#report)
-    if (verb === 'retry') this.#post(new Map([[handle, promise]]), 'retry', delayMs)
+    if (this.#end !== undefined) promise.fail(this.#end)
+    else if (verb === 'retry') this.#post(new Map([[handle, promise]]), verb, delayMs)
     else if ((this.#acks ??= new Map()).set(handle, promise).size === 1) queueMicrotask(() => this.flush())
     return promise
   }
@@ -43,14 +43,14 @@ export class LeaseHold implements PageCustody {
     this.#line.post({ kind: 'settle', consumer: this.#consumer, request: 0, handles, verb: 'release' })
   }
 
-  extend(handle: number, leaseMs: number): Promise<void> {
-    if (this.#end !== undefined) return this.#failed(this.#end)
-    return this.#line.call('extend', [this.#consumer, handle, leaseMs])
+  async extend(handle: number, lease: Duration): Promise<void> {
+    if (this.#end !== undefined) throw this.#end
+    await this.#line.call('extend', [this.#consumer, handle, lease])
   }
 
-  reply(handle: number, body: Uint8Array, options: Omit<ReplyOptions, 'codec'>): Promise<void> {
-    if (this.#end !== undefined) return this.#failed(this.#end)
-    return this.#line.call('reply', [this.#consumer, handle, body, options])
+  async reply(handle: number, body: Uint8Array, options: Omit<ReplyOptions, 'codec'>): Promise<void> {
+    if (this.#end !== undefined) throw this.#end
+    await this.#line.call('reply', [this.#consumer, handle, body, options])
   }
 
   signal(handle: number): AbortSignal {
@@ -100,15 +100,6 @@ export class LeaseHold implements PageCustody {
   #post(promises: Map<number, SettlePromise>, verb: Settle['verb'], delayMs?: number): void {
     const request = ++this.#request
     ;(this.#pending ??= new Map()).set(request, promises)
-    this.#line.post({
-      kind: 'settle', consumer: this.#consumer, request, handles: [...promises.keys()], verb,
-      ...(delayMs === undefined ? {} : { delayMs }),
-    })
-  }
-
-  #failed(error: PocketError): SettlePromise {
-    const promise = new SettlePromise(this.#report)
-    promise.fail(error)
-    return promise
+    this.#line.post({ kind: 'settle', consumer: this.#consumer, request, handles: [...promises.keys()], verb, delayMs })
   }
 }

@@ -10,7 +10,7 @@ import type { WebMessage } from './web-api.ts'
 /** What can be done with messages of one consumer, by handle. */
 export interface PageCustody {
   settle(handle: number, verb: 'ack' | 'retry', delayMs: number | undefined): Promise<void>
-  extend(handle: number, leaseMs: number): Promise<void>
+  extend(handle: number, lease: Duration): Promise<void>
   reply(handle: number, body: Uint8Array, options: Omit<ReplyOptions, 'codec'>): Promise<void>
   signal(handle: number): AbortSignal
 }
@@ -141,7 +141,7 @@ export class PageMessage<T> implements WebMessage<T> {
 
   async extend(lease: Duration): Promise<void> {
     if (this.isSettled) return settledAlready()
-    await this.#custody?.extend(this.#handle, durationToMs(lease, 'lease'))
+    await this.#custody?.extend(this.#handle, lease)
   }
 
   async reply(value: unknown, { codec, ...options }: ReplyOptions = {}): Promise<void> {

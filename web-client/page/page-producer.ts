@@ -1,11 +1,14 @@
 // What a page sends to one topic: gathered in a turn, posted as one chunk, kept until it is answered, and posted again as
 // it was to the next engine, which knows the producer by the identity kept here.
 
+import { onAbort, throwIfAborted } from '../../core/client/abort.ts'
 import type { Codec, SendReceipt } from '../../core/client/api.ts'
 import { PocketError } from '../../core/errors.ts'
 import { wireToError } from '../port/errors.ts'
-import type { Home, OpenProducer, PortSendOptions, Renumbered, SendRefused, Sent } from '../port/port-protocol.ts'
+import type { FromEngine, Home, PortSendOptions, SendRefused, Sent } from '../port/port-protocol.ts'
+import { randomId } from '../port/random-id.ts'
 import type { LineParticipant, PageLine } from './page-line.ts'
+import { ignore, QuietPromise } from './quiet-promise.ts'
 import type { WebSendOptions, WebSendReceipt } from './web-api.ts'
 
 /** `ready` waits while so much is unanswered. */
@@ -21,13 +24,8 @@ const gatheredCountMax = 512
 
 interface Entry {
   readonly resolve: (receipt: WebSendReceipt) => void
-  readonly reject: (error: PocketError) => void
+  readonly reject: (error: unknown) => void
   readonly isUntilRelay: boolean
-}
-
-interface Relaying {
-  readonly settled: RelayPromise
-  readonly entry: Entry | undefined
 }
 
 /** Messages that were posted together. */
@@ -39,18 +37,16 @@ interface Chunk {
 }
 
 export class PageProducer implements LineParticipant {
+  readonly id: number
   readonly #line: PageLine
-  readonly #id: number
   readonly #topic: string
   readonly #home: Home
-  #producerId: string
-  #producerEpoch = 0
-  /** After the last that was answered. */
-  #sequenceNext = 0
+  /** `sequenceNext`: after the last that was answered. */
+  #identity = { producerId: randomId(), producerEpoch: 0, sequenceNext: 0 }
   #indexNext = 0
   readonly #entries = new Map<number, Entry>()
-  /** Stored here, and not known to be at the relay. */
-  readonly #relaying = new Map<number, Relaying>()
+  /** Stored here, and not known to be at the relay. What is refused there, the `error` event tells too. */
+  readonly #relaying = new Map<number, QuietPromise<SendReceipt>>()
   #chunks: Chunk[] = []
   #pendingBytes = 0
   #bodies: Uint8Array[] = []
@@ -60,14 +56,11 @@ export class PageProducer implements LineParticipant {
   #isFlushDue = false
   #isHurried = false
 
-  constructor(line: PageLine, id: number, topic: string, home: Home) {
+  constructor(line: PageLine, topic: string, home: Home) {
+    this.id = line.nextId()
     this.#line = line
-    this.#id = id
     this.#topic = topic
     this.#home = home
-    this.#producerId = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-    line.participants.add(this)
-    if (line.isUp) this.#open()
   }
 
   get inFlightCount(): number {
@@ -75,22 +68,21 @@ export class PageProducer implements LineParticipant {
   }
 
   send<T>(codec: Codec<T>, value: T, options: WebSendOptions | undefined): Promise<WebSendReceipt> {
-    const end = this.#line.end
-    if (end !== undefined) return Promise.reject(end)
+    const { signal, until, ...rest } = options ?? {}
     let body: Uint8Array
     try {
-      options?.signal?.throwIfAborted()
+      if (this.#line.end !== undefined) throw this.#line.end
+      throwIfAborted(signal)
       body = codec.encode(value)
       if (!(body instanceof Uint8Array)) throw new PocketError('BAD_ARGUMENT', `codec ${codec.name} gave no bytes`)
       if (this.#pendingBytes > pendingBytesMax) {
         throw new PocketError('OVERLOADED', `${this.#pendingBytes} bytes wait to be sent; wait for ready() between sends`)
       }
     } catch (cause) {
-      return Promise.reject(asSendError(cause, options?.signal))
+      return Promise.reject(asSendError(cause))
     }
     if (this.#openBytes + body.length > chunkBytesMax) this.#flush()
     const index = this.#indexNext++
-    const { signal, until, ...rest } = options ?? {}
     this.#bodies.push(body)
     if (!this.#isFlushDue && this.#mayPost) {
       this.#isFlushDue = true
@@ -101,7 +93,7 @@ export class PageProducer implements LineParticipant {
     this.#pendingBytes += body.length
     return new Promise((resolve, reject) => {
       this.#entries.set(index, { resolve, reject, isUntilRelay: until === 'relay' })
-      signal?.addEventListener('abort', () => reject(abortError(signal)), { once: true })
+      onAbort(signal, reject)
     })
   }
 
@@ -111,7 +103,7 @@ export class PageProducer implements LineParticipant {
   }
 
   /** The page is about to go: what is sent from here on is posted at once. */
-  hurry(): void {
+  leaving(): void {
     this.#isHurried = true
     this.#flush()
   }
@@ -119,24 +111,21 @@ export class PageProducer implements LineParticipant {
   /** Resolves when all is answered. */
   async close(): Promise<void> {
     this.#flush()
-    await this.#line.call('closeProducer', [this.#id])
-    this.#line.participants.delete(this)
+    await this.#line.call('closeProducer', [this.id]).catch(ignore)
+    this.#line.participants.delete(this.id)
   }
 
   // ── the engine's side ─────────────────────────────────────────────────────────────────────────────────────────
 
   attached(): void {
     this.#isHurried = false
-    this.#open()
+    this.#line.post({ kind: 'producer', producer: this.id, topic: this.#topic, home: this.#home, ...this.#identity })
     for (const chunk of this.#chunks) this.#post(chunk)
   }
 
   lost(error: PocketError): void {
     // They are stored, and go on their way with the next engine; but nobody here will hear of it.
-    for (const { settled, entry } of this.#relaying.values()) {
-      settled.reject(error)
-      entry?.reject(error)
-    }
+    for (const { reject } of this.#relaying.values()) reject(error)
     this.#relaying.clear()
   }
 
@@ -149,11 +138,26 @@ export class PageProducer implements LineParticipant {
     for (const wake of this.#waiters.splice(0)) wake()
   }
 
-  sent({ kind, index, idPrefix, places, rare }: Sent): void {
-    for (let at = 0; at * 4 < places.length; at++) {
-      const messageId = idPrefix + (places[at * 4] as number)
+  hear(message: FromEngine): void {
+    switch (message.kind) {
+      case 'sent':
+      case 'relayed':
+        return this.#sent(message)
+      case 'refused':
+      case 'relay-refused':
+        return this.#refused(message)
+      case 'renumbered': {
+        const { producerId, producerEpoch, sequenceNext } = message
+        this.#identity = { producerId, producerEpoch, sequenceNext }
+      }
+    }
+  }
+
+  #sent({ kind, index, idPrefix, places, rare }: Sent): void {
+    const count = places.length / 4
+    for (let at = 0; at < count; at++) {
       const receipt: SendReceipt = {
-        messageId,
+        messageId: idPrefix + (places[at * 4] as number),
         queueId: numberOf(places[at * 4 + 1]),
         offset: numberOf(places[at * 4 + 2]),
         epoch: numberOf(places[at * 4 + 3]),
@@ -163,35 +167,25 @@ export class PageProducer implements LineParticipant {
         recallHandle: undefined,
         ...rare?.get(at),
       }
-      if (kind === 'relayed') this.#relayed(index + at, receipt)
+      if (kind === 'relayed') this.#takeRelaying(index + at)?.resolve(receipt)
       else this.#stored(index + at, receipt)
     }
     if (kind === 'relayed') return
     const [producerId, epoch] = idPrefix.split('-')
-    this.#producerId = producerId as string
-    this.#producerEpoch = Number(epoch)
-    this.#sequenceNext = (places[places.length - 4] as number) + 1
-    this.#answered(index, places.length / 4)
+    this.#identity = {
+      producerId: producerId as string,
+      producerEpoch: Number(epoch),
+      sequenceNext: (places[places.length - 4] as number) + 1,
+    }
+    this.#answered(index, count)
   }
 
-  refused({ kind, index, error: wire }: SendRefused): void {
+  #refused({ kind, index, error: wire }: SendRefused): void {
     const error = wireToError(wire)
-    if (kind === 'relay-refused') {
-      const relaying = this.#relaying.get(index)
-      this.#relaying.delete(index)
-      relaying?.settled.reject(error)
-      relaying?.entry?.reject(error)
-      return
-    }
+    if (kind === 'relay-refused') return this.#takeRelaying(index)?.reject(error)
     this.#entries.get(index)?.reject(error)
     this.#entries.delete(index)
     this.#answered(index, 1)
-  }
-
-  renumbered({ producerId, producerEpoch, sequenceNext }: Renumbered): void {
-    this.#producerId = producerId
-    this.#producerEpoch = producerEpoch
-    this.#sequenceNext = sequenceNext
   }
 
   #stored(index: number, receipt: SendReceipt): void {
@@ -199,17 +193,17 @@ export class PageProducer implements LineParticipant {
     if (entry === undefined) return
     this.#entries.delete(index)
     if (this.#home === 'device') return entry.resolve({ ...receipt, storedAt: 'device', relayed: undefined })
-    const settled = new RelayPromise()
-    this.#relaying.set(index, { settled, entry: entry.isUntilRelay ? entry : undefined })
-    if (!entry.isUntilRelay) entry.resolve({ ...receipt, storedAt: 'device', relayed: settled.promise })
+    const relaying = new QuietPromise<SendReceipt>()
+    const relayed = relaying.promise
+    this.#relaying.set(index, relaying)
+    if (!entry.isUntilRelay) entry.resolve({ ...receipt, storedAt: 'device', relayed })
+    else relayed.then((last) => entry.resolve({ ...last, storedAt: 'relay', relayed }), entry.reject)
   }
 
-  #relayed(index: number, receipt: SendReceipt): void {
+  #takeRelaying(index: number): QuietPromise<SendReceipt> | undefined {
     const relaying = this.#relaying.get(index)
-    if (relaying === undefined) return
     this.#relaying.delete(index)
-    relaying.settled.resolve(receipt)
-    relaying.entry?.resolve({ ...receipt, storedAt: 'relay', relayed: relaying.settled.promise })
+    return relaying
   }
 
   /** Chunks that are answered to the end are forgotten. */
@@ -233,18 +227,6 @@ export class PageProducer implements LineParticipant {
    */
   get #mayPost(): boolean {
     return this.#isHurried || this.#chunks.length < chunksInFlightMax || this.#bodies.length >= gatheredCountMax
-  }
-
-  #open(): void {
-    const { producerId, producerEpoch, sequenceNext } = this.#identity
-    const open: OpenProducer = {
-      kind: 'producer', producer: this.#id, topic: this.#topic, home: this.#home, producerId, producerEpoch, sequenceNext,
-    }
-    this.#line.post(open)
-  }
-
-  get #identity() {
-    return { producerId: this.#producerId, producerEpoch: this.#producerEpoch, sequenceNext: this.#sequenceNext }
   }
 
   #flush(): void {
@@ -275,41 +257,20 @@ export class PageProducer implements LineParticipant {
     // Cloned, not handed over: it may have to be posted again.
     this.#line.post({
       kind: 'send',
-      producer: this.#id,
+      producer: this.id,
       index: index + from,
       bodies: from === 0 ? bodies : bodies.slice(position),
-      sizes: from === 0 ? sizes : sizes.slice(from),
-      ...(options === undefined ? {} : { options: from === 0 ? options : options.slice(from) }),
+      sizes: sizes.slice(from),
+      options: options?.slice(from),
     })
   }
 }
-
-/** What `relayed` gives. Nobody has to wait for it: the `error` event tells what the relay refused. */
-class RelayPromise {
-  resolve: (receipt: SendReceipt) => void = ignore
-  reject: (error: PocketError) => void = ignore
-  readonly promise = new Promise<SendReceipt>((resolve, reject) => {
-    this.resolve = resolve
-    this.reject = reject
-  })
-
-  constructor() {
-    this.promise.catch(ignore)
-  }
-}
-
-function ignore(): void {}
 
 function numberOf(value: number | undefined): number | undefined {
   return value === undefined || Number.isNaN(value) ? undefined : value
 }
 
-export function abortError(signal: AbortSignal): PocketError {
-  return new PocketError('ABORTED', 'the signal was aborted', { cause: signal.reason })
-}
-
-function asSendError(cause: unknown, signal: AbortSignal | undefined): PocketError {
-  if (signal?.aborted) return abortError(signal)
+function asSendError(cause: unknown): PocketError {
   if (cause instanceof PocketError) return cause
   const text = cause instanceof Error ? cause.message : String(cause)
   return new PocketError('BAD_ARGUMENT', `the message cannot be encoded: ${text}`, { cause })

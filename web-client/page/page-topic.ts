@@ -3,34 +3,28 @@
 import type {
   Codec, PullConsumer, PullOptions, ReceiverOptions, Reply, RequestOptions, SimpleConsumer,
 } from '../../core/client/api.ts'
+import { onAbort, throwIfAborted } from '../../core/client/abort.ts'
 import type { PocketError } from '../../core/errors.ts'
 import type { Home } from '../port/port-protocol.ts'
-import { type ConsumerDeps, PageConsumer } from './page-consumer.ts'
+import { PageConsumer } from './page-consumer.ts'
 import type { PageLine } from './page-line.ts'
-import { abortError, PageProducer } from './page-producer.ts'
+import { PageProducer } from './page-producer.ts'
+import type { PageReader, ReaderDeps } from './page-reader.ts'
 import { PagePull, PageReceiver } from './page-readers.ts'
+import { unlessAborted } from './unless-aborted.ts'
 import type { WebConsumeOptions, WebPushConsumer, WebSendOptions, WebSendReceipt, WebTopic } from './web-api.ts'
-
-export type PageReader = PageConsumer<unknown> | PageReceiver<unknown> | PagePull<unknown>
-
-export interface TopicDeps {
-  readonly line: PageLine
-  readonly report: (error: PocketError) => void
-  /** Numbers of producers and consumers of this page. */
-  readonly nextId: () => number
-  readonly producers: Map<number, PageProducer>
-  readonly readers: Map<number, PageReader>
-}
 
 export class PageTopic<T> implements WebTopic<T> {
   readonly name: string
   readonly home: Home
   readonly codec: Codec<T>
-  readonly #deps: TopicDeps
+  readonly #line: PageLine
+  readonly #report: (error: PocketError) => void
   #producer: PageProducer | undefined
 
-  constructor(deps: TopicDeps, name: string, home: Home, codec: Codec<T>) {
-    this.#deps = deps
+  constructor(line: PageLine, report: (error: PocketError) => void, name: string, home: Home, codec: Codec<T>) {
+    this.#line = line
+    this.#report = report
     this.name = name
     this.home = home
     this.codec = codec
@@ -45,77 +39,51 @@ export class PageTopic<T> implements WebTopic<T> {
   }
 
   async request<R = unknown>(value: T, options: RequestOptions<R> = {}): Promise<Reply<R>> {
-    const { replyCodec, signal, timeout, ...rest } = options
-    if (signal?.aborted) throw abortError(signal)
+    const { replyCodec, signal, ...rest } = options
+    throwIfAborted(signal)
     const body = this.codec.encode(value)
-    const asked = this.#deps.line.call('request', [
-      { topic: this.name, home: this.home, body, options: { ...rest, ...(timeout === undefined ? {} : { timeout }) } },
-    ])
-    const reply = await (signal === undefined ? asked : unlessAborted(asked, signal))
+    const asked = this.#line.call('request', [{ topic: this.name, home: this.home, body, options: rest }])
+    const reply = await unlessAborted(asked, signal)
     return { ...reply, value: (replyCodec ?? this.codec as unknown as Codec<R>).decode(reply.body) }
   }
 
   recall(recallHandle: string): Promise<void> {
-    return this.#deps.line.call('recall', [this.home, this.name, recallHandle])
+    return this.#line.call('recall', [this.home, this.name, recallHandle])
   }
 
   ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const roomy = this.#made().ready()
-    return signal === undefined ? roomy : unlessAborted(roomy, signal)
+    return unlessAborted(this.#made().ready(), signal)
   }
 
   consume({ signal, ...options }: WebConsumeOptions): WebPushConsumer<T> {
-    const spec = { ...options, topic: this.name, home: this.home }
-    return this.#reader(signal, (deps) => new PageConsumer(deps, spec, this.codec))
+    return this.#opened(new PageConsumer(this.#depsOf(options)), signal)
   }
 
   receiver({ signal, ...options }: ReceiverOptions): SimpleConsumer<T> {
-    return this.#reader(signal, (deps) => new PageReceiver(deps, { ...options, topic: this.name, home: this.home }, this.codec))
+    return this.#opened(new PageReceiver(this.#depsOf(options)), signal)
   }
 
   pull({ signal, ...options }: PullOptions): PullConsumer<T> {
-    return this.#reader(signal, (deps) => new PagePull(deps, { ...options, topic: this.name, home: this.home }, this.codec))
+    return this.#opened(new PagePull(this.#depsOf(options)), signal)
   }
 
-  #reader<C extends { close(): Promise<void> }>(signal: AbortSignal | undefined, make: (deps: ConsumerDeps) => C): C {
-    const { line, report, nextId, readers } = this.#deps
-    if (line.end !== undefined) throw line.end
-    const id = nextId()
-    let isOver = false
-    const close = () => void consumer.close()
-    const consumer = make({
-      line, id, report,
-      closed: () => {
-        isOver = true
-        readers.delete(id)
-        signal?.removeEventListener('abort', close)
-      },
-    })
-    if (isOver) return consumer
-    readers.set(id, consumer as unknown as PageReader)
-    if (signal?.aborted) close()
-    else signal?.addEventListener('abort', close, { once: true })
-    return consumer
+  #depsOf<O extends object>(options: O): ReaderDeps<T, O & { readonly topic: string; readonly home: Home }> {
+    const { name, home, codec } = this
+    return { line: this.#line, report: this.#report, codec, spec: { ...options, topic: name, home } }
+  }
+
+  #opened<R extends PageReader<T, { readonly topic: string }>>(reader: R, signal: AbortSignal | undefined): R {
+    if (this.#line.end !== undefined) throw this.#line.end
+    this.#line.join(reader)
+    reader.closed = onAbort(signal, () => void reader.close())
+    return reader
   }
 
   #made(): PageProducer {
     if (this.#producer === undefined) {
-      const { line, nextId, producers } = this.#deps
-      const id = nextId()
-      this.#producer = new PageProducer(line, id, this.name, this.home)
-      producers.set(id, this.#producer)
+      this.#producer = new PageProducer(this.#line, this.name, this.home)
+      this.#line.join(this.#producer)
     }
     return this.#producer
   }
 }
-
-/** Throws ABORTED where the signal comes first. */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(abortError(signal))
-    if (signal.aborted) return leave()
-    signal.addEventListener('abort', leave, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
-}
-

@@ -1,45 +1,43 @@
 // A page's producer of transactions: the engine keeps the half messages, the page answers the checks. A transaction that
 // was open when its engine ended can't be gone on with: the checks decide what becomes of it.
 
-import type { SendOptions, TransactionOptions, TransactionReceipt } from '../../core/client/api.ts'
+import { throwIfAborted } from '../../core/client/abort.ts'
+import type { SendOptions, TransactionOptions, TransactionReceipt, TransactionVerdict } from '../../core/client/api.ts'
 import { bytes } from '../../core/client/codec.ts'
 import { durationToMs } from '../../core/client/duration.ts'
 import { PocketError, toPocketError } from '../../core/errors.ts'
 import type { CheckAsked, Home } from '../port/port-protocol.ts'
+import { randomId } from '../port/random-id.ts'
 import type { LineParticipant, PageLine } from './page-line.ts'
 import { unpack } from './page-message.ts'
-import { abortError } from './page-producer.ts'
 import { PageTopic } from './page-topic.ts'
+import { ignore, QuietPromise } from './quiet-promise.ts'
 import type { WebTopic, WebTransaction, WebTransactionProducer } from './web-api.ts'
 
 export class PageTransactions implements WebTransactionProducer, LineParticipant {
+  readonly id: number
   readonly producerGroup: string
   readonly home: Home
-  readonly registered: Promise<void>
   readonly #line: PageLine
   readonly #options: TransactionOptions
   readonly #report: (error: PocketError) => void
-  readonly #closed: () => void
-  #settleRegistered: { readonly resolve: () => void; readonly reject: (error: PocketError) => void } | undefined
+  readonly #checkAfterMs: number | undefined
+  readonly #registering = new QuietPromise()
   #closing: Promise<void> | undefined
 
-  constructor(
-    line: PageLine, home: Home, options: TransactionOptions,
-    report: (error: PocketError) => void, closed: () => void,
-  ) {
+  constructor(line: PageLine, home: Home, options: TransactionOptions, report: (error: PocketError) => void) {
+    this.id = line.nextId()
     this.#line = line
     this.home = home
     this.#options = options
     this.#report = report
-    this.#closed = closed
     this.producerGroup = options.producerGroup
-    this.registered = new Promise((resolve, reject) => {
-      this.#settleRegistered = { resolve, reject }
-    })
-    this.registered.catch(ignore)
-    line.participants.add(this)
-    if (line.end !== undefined) this.ended(line.end)
-    else if (line.isUp) this.attached()
+    const { checkAfter } = options
+    this.#checkAfterMs = checkAfter === undefined ? undefined : durationToMs(checkAfter, 'checkAfter')
+  }
+
+  get registered(): Promise<void> {
+    return this.#registering.promise
   }
 
   begin(): WebTransaction {
@@ -62,8 +60,7 @@ export class PageTransactions implements WebTransactionProducer, LineParticipant
 
   close(): Promise<void> {
     this.#closing ??= this.#line.call('closeTransactions', [this.home, this.producerGroup]).catch(ignore).then(() => {
-      this.#line.participants.delete(this)
-      this.#closed()
+      this.#line.participants.delete(this.id)
     })
     return this.#closing
   }
@@ -74,7 +71,7 @@ export class PageTransactions implements WebTransactionProducer, LineParticipant
 
   async asked(asked: CheckAsked): Promise<void> {
     const { request, transactionId, checkCount, preparedMs } = asked
-    let verdict: 'commit' | 'rollback' | 'unknown' = 'unknown'
+    let verdict: TransactionVerdict = 'unknown'
     try {
       const messages = unpack(asked, '', bytes)
       verdict = await this.#options.check({ transactionId, checkCount, preparedMs, messages })
@@ -86,28 +83,24 @@ export class PageTransactions implements WebTransactionProducer, LineParticipant
   }
 
   attached(): void {
-    const { producerGroup, checkAfter } = this.#options
-    const checkAfterMs = checkAfter === undefined ? {} : { checkAfterMs: durationToMs(checkAfter, 'checkAfter') }
-    this.#line.call('openTransactions', [this.home, { producerGroup, ...checkAfterMs }]).then(
-      this.#settleRegistered?.resolve,
+    const options = { producerGroup: this.producerGroup, checkAfterMs: this.#checkAfterMs }
+    this.#line.call('openTransactions', [this.home, options]).then(
+      this.#registering.resolve,
       (error: PocketError) => {
         if (error.code === 'ENGINE_LOST') return
-        this.#settleRegistered?.reject(error)
+        this.#registering.reject(error)
         this.#report(error)
       },
     )
   }
 
-  lost(): void {}
-
   ended(error: PocketError): void {
-    this.#settleRegistered?.reject(error)
+    this.#registering.reject(error)
   }
 }
 
 class PageTransaction implements WebTransaction {
-  readonly transactionId = [...crypto.getRandomValues(new Uint8Array(8))]
-    .map((byte) => byte.toString(16).padStart(2, '0')).join('')
+  readonly transactionId = randomId()
   ending: Promise<unknown> | undefined
   readonly #line: PageLine
   readonly #home: Home
@@ -129,7 +122,7 @@ class PageTransaction implements WebTransaction {
       throw new PocketError('BAD_ARGUMENT', `'${topic.name}' is a ${topic.home} topic; the transaction is at the ${this.#home}`)
     }
     const { signal, ...rest } = options
-    if (signal?.aborted) throw abortError(signal)
+    throwIfAborted(signal)
     const body = (topic as PageTopic<T>).codec.encode(value)
     const sending = this.#line.call('prepare', [this.#home, this.transactionId, topic.name, body, rest])
     sending.catch(ignore)
@@ -159,5 +152,3 @@ class PageTransaction implements WebTransaction {
     }
   }
 }
-
-function ignore(): void {}

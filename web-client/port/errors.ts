@@ -5,11 +5,11 @@ import type { Outcome, WireError } from './port-protocol.ts'
 
 export function errorToWire(thrown: unknown): WireError {
   const { code, message, retryAfterMs } = toPocketError(thrown)
-  return { code, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+  return { code, message, retryAfterMs }
 }
 
 export function wireToError({ code, message, retryAfterMs }: WireError): PocketError {
-  return new PocketError(code, message, retryAfterMs === undefined ? {} : { retryAfterMs })
+  return new PocketError(code, message, { retryAfterMs })
 }
 
 /** What `work` gives or throws, as data. */

@@ -3,7 +3,7 @@
 // of meaning raises `portVersion`; two of different versions part with ENGINE_REPLACED.
 
 import type {
-  ConsumeOptions, GroupDetail, PullOptions, ReceiverOptions, ReplyOptions, SendOptions, Timeline, TopicDetail,
+  ConsumeOptions, Duration, GroupDetail, PullOptions, ReceiverOptions, ReplyOptions, SendOptions, Timeline, TopicDetail,
 } from '../../core/client/api.ts'
 import type { ErrorCode } from '../../core/errors.ts'
 import type { Position } from '../../core/model/position.ts'
@@ -70,7 +70,7 @@ export interface Ping {
 export interface WireError {
   readonly code: ErrorCode
   readonly message: string
-  readonly retryAfterMs?: number
+  readonly retryAfterMs?: number | undefined
 }
 
 /** What a call gives: comlink would lose the code of what is thrown. */
@@ -105,7 +105,7 @@ export interface SendChunk {
   readonly bodies: Uint8Array
   readonly sizes: readonly number[]
   /** By message; missing where no message has any. */
-  readonly options?: readonly (PortSendOptions | undefined)[]
+  readonly options?: readonly (PortSendOptions | undefined)[] | undefined
 }
 
 /** Messages that are durable: `sent` where they were sent to, `relayed` at the relay after they were `sent` here. */
@@ -197,7 +197,7 @@ export interface Settle {
   readonly handles: readonly number[]
   /** `release`: the application never saw them; they go back uncounted. */
   readonly verb: 'ack' | 'retry' | 'release'
-  readonly delayMs?: number
+  readonly delayMs?: number | undefined
 }
 
 export interface Settled {
@@ -339,7 +339,7 @@ export interface RequestSpec {
   readonly topic: string
   readonly home: Home
   readonly body: Uint8Array
-  readonly options: PortSendOptions & { readonly timeout?: SendOptions['ttl'] }
+  readonly options: PortSendOptions & { readonly timeout?: Duration }
 }
 
 export interface PortReply {
@@ -366,12 +366,16 @@ export interface TabApi {
   consume(consumer: number, spec: ConsumeSpec): Promise<Outcome<ReadonlyMap<number, Position>>>
   openReceiver(consumer: number, spec: ReceiverSpec): Promise<Outcome<undefined>>
   receive(
-    consumer: number, options: { readonly max?: number; readonly waitMs?: number; readonly leaseMs?: number },
+    consumer: number, options: {
+      readonly max?: number | undefined
+      readonly wait?: Duration | undefined
+      readonly lease?: Duration | undefined
+    },
   ): Promise<Outcome<PulledMessages>>
   openPull(consumer: number, spec: PullSpec): Promise<Outcome<undefined>>
   pull(consumer: number): Promise<Outcome<PulledMessages>>
   closeConsumer(consumer: number): Promise<Outcome<undefined>>
-  extend(consumer: number, handle: number, leaseMs: number): Promise<Outcome<undefined>>
+  extend(consumer: number, handle: number, lease: Duration): Promise<Outcome<undefined>>
   reply(
     consumer: number, handle: number, body: Uint8Array, options: Omit<ReplyOptions, 'codec'>,
   ): Promise<Outcome<undefined>>
@@ -380,7 +384,7 @@ export interface TabApi {
   /** Resolves when all sends of a producer of the page are answered. */
   closeProducer(producer: number): Promise<Outcome<undefined>>
   openTransactions(
-    home: Home, options: { readonly producerGroup: string; readonly checkAfterMs?: number },
+    home: Home, options: { readonly producerGroup: string; readonly checkAfterMs?: number | undefined },
   ): Promise<Outcome<undefined>>
   closeTransactions(home: Home, producerGroup: string): Promise<Outcome<undefined>>
   /** Under an id that the page made: 16 hex digits. */

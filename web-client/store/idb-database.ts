@@ -1,10 +1,11 @@
 // One IndexedDB database as PocketMQ lays it out, and how it is opened: object stores without key paths, keys are bytes.
-// `meta` says which database this is and which engine may write to it. Whoever opens it raises the epoch, in every
-// object store too, so that each commit can check it without touching more than its own.
+// `meta` says which database this is and which engine may write to it. Whoever opens it raises the epoch, and puts a fence
+// into the journal of every object store (journal.ts), so that each commit finds out without asking for more.
 
 import { type IDBPTransaction, wrap } from 'idb'
 import { PocketError } from '../../core/errors.ts'
 import type { Clock } from '../../core/ports/clock.ts'
+import { firstNumberOf, type JournalEntry, numberAfter } from './journal.ts'
 
 export const storeNames = ['device', 'outbox', 'replica'] as const
 export type StoreName = (typeof storeNames)[number]
@@ -12,8 +13,11 @@ export type StoreName = (typeof storeNames)[number]
 const metaName = 'meta'
 const allNames = [...storeNames, metaName]
 
-/** Under this key each object store has the epoch. Numbers sort before all bytes, so no range of bytes has it. */
-export const epochKey = 0
+/**
+ * Under this key each object store has the number of its journal's first entry; the entries stand under their numbers.
+ * Numbers sort before all bytes, so no range of bytes has them.
+ */
+export const journalStartKey = 0
 
 /** Layout of a database; another one gets another name and is filled by copying, so that no deploy waits for another. */
 const layoutVersion = 1
@@ -41,6 +45,11 @@ export interface FencedDatabase {
   readonly isNew: boolean
 }
 
+/** And what the engines before have left in the journals, ascending; fences are among it. */
+export interface OpenedDatabase extends FencedDatabase {
+  readonly journals: Readonly<Record<StoreName, readonly JournalEntry[]>>
+}
+
 /** Its data is out of reach now and not lost: a try later, or another build, may open it. */
 export function isOutOfReach(error: unknown): boolean {
   if (error instanceof PocketError) return error.code === 'TIMEOUT'
@@ -51,12 +60,18 @@ export function nameOf(error: unknown): string {
   return error instanceof Error || error instanceof DOMException ? error.name : ''
 }
 
-/** Opens the database, makes it where it is missing, and shuts out every engine before. Throws what IndexedDB says. */
+/**
+ * Opens the database, makes it where it is missing, and shuts out every engine before. Throws what IndexedDB says. `early`:
+ * it is being opened already; an AbortError there says that it is missing.
+ */
 export async function openFenced(
-  options: DatabaseOptions, epochMin: number, newGeneration: () => string,
-): Promise<FencedDatabase> {
+  options: DatabaseOptions, epochMin: number, newGeneration: () => string, early?: Promise<IDBDatabase>,
+): Promise<OpenedDatabase> {
   let isNew = false
-  const db = await openDatabase(options, (db, transaction) => {
+  const existing = await early?.catch((error: unknown) => {
+    if (nameOf(error) !== 'AbortError') throw error
+  })
+  const db = existing ?? await openDatabase(options, (db, transaction) => {
     isNew = true
     for (const name of allNames) db.createObjectStore(name)
     const marker: Marker = { generation: newGeneration(), layout: layoutVersion }
@@ -78,19 +93,38 @@ export async function openFenced(
 
 async function raiseEpoch(
   transaction: IDBPTransaction<unknown, string[], 'readwrite'>, epochMin: number,
-): Promise<{ epoch: number; generation: string }> {
+): Promise<Pick<OpenedDatabase, 'epoch' | 'generation' | 'journals'>> {
   const meta = transaction.objectStore(metaName)
   const written = transaction.done
   // Told through `done`; without this a failure before it is awaited counts as unhandled.
   written.catch(() => {})
-  const [marker, known] = await Promise.all([meta.get('marker'), meta.get('epoch')])
+  const [marker, known, starts] = await Promise.all([
+    meta.get('marker'), meta.get('epoch'),
+    Promise.all(storeNames.map((name) => transaction.objectStore(name).get(journalStartKey))),
+  ])
   if (!isMarker(marker)) throw new PocketError('STORE_FAILED', `the database ${transaction.db.name} is not one of PocketMQ`)
-  const epoch = Math.max(typeof known === 'number' ? known : 0, epochMin) + 1
+  const epochBefore = typeof known === 'number' ? known : 0
+  const epoch = Math.max(epochBefore, epochMin) + 1
   void meta.put(epoch, 'epoch').catch(() => {})
-  for (const name of storeNames) void transaction.objectStore(name).put(epoch, epochKey).catch(() => {})
+  const [device, outbox, replica] = await Promise.all(storeNames.map(async (name, at) => {
+    const store = transaction.objectStore(name)
+    const start = typeof starts[at] === 'number' ? starts[at] : 0
+    // Key 0 is no entry.
+    const range = IDBKeyRange.bound(Math.max(start, 1), Infinity)
+    const [numbers, values] = epochBefore === 0 ? [[], []] : await Promise.all([store.getAllKeys(range), store.getAll(range)])
+    const entries = numbers.map((number, at): JournalEntry => ({ number: number as number, value: values[at] as unknown }))
+    if (epochBefore > 0) {
+      // What the engine before would add next: it finds this there, whenever that may be.
+      const fence = numberAfter(epochBefore, start, entries.map(({ number }) => number))
+      void store.put(epoch, fence).catch(() => {})
+    }
+    const isEmpty = !entries.some(({ value }) => value instanceof Uint8Array)
+    if (isEmpty) void store.put(firstNumberOf(epoch), journalStartKey).catch(() => {})
+    return entries
+  })) as [JournalEntry[], JournalEntry[], JournalEntry[]]
   transaction.commit()
   await written
-  return { epoch, generation: marker.generation }
+  return { epoch, generation: marker.generation, journals: { device, outbox, replica } }
 }
 
 /** An opening that was given up must not shut out another engine later. */

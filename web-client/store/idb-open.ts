@@ -9,7 +9,9 @@ import { errorToWire } from '../port/errors.ts'
 import { createBallast } from './ballast.ts'
 import type { DeviceStores, StorageLoss } from './device-stores.ts'
 import { IdbConnection } from './idb-connection.ts'
-import { type DatabaseOptions, type FencedDatabase, isOutOfReach, nameOf, openFenced, type StoreName } from './idb-database.ts'
+import {
+  type DatabaseOptions, isOutOfReach, nameOf, openDatabase, type OpenedDatabase, openFenced, type StoreName,
+} from './idb-database.ts'
 import { type Directory, type DirectoryEntry, openDirectory } from './idb-directory.ts'
 import { createIdbStore } from './idb-store.ts'
 import { StorageRoom } from './storage-room.ts'
@@ -91,21 +93,43 @@ class Opening {
   }
 
   async open(): Promise<DeviceStores> {
+    // All at once: a browser that has just started takes its time for the first of them.
+    const room = this.#room.look()
+    const early = this.#openEarly()
     const directory = await this.#openDirectory()
+    let isKept = false
     try {
       const known = await this.#readDirectory(directory)
       // Before the first write: what a browser knows of the room it may believe for half a minute.
+      await room
       await this.#room.begin(known === undefined)
-      const opened = await this.#openDatabase(known)
-      try {
-        await directory?.write(opened.entry)
-      } catch (error) {
-        this.#options.log.error('storage-directory-failed', { name: this.#options.name, error: String(error) })
-      }
-      return this.#stores(opened.fenced, opened.entry)
+      const opened = await this.#openDatabase(known, early)
+      const isKnown = known?.database === opened.entry.database && known.generation === opened.entry.generation
+      const written = this.#writeDirectory(directory, opened.entry)
+      // Only the epoch is new, which the database has too: nobody has to wait for that.
+      if (!isKnown) await written
+      isKept = true
+      return this.#stores(opened.fenced, opened.entry, written)
     } finally {
-      directory?.close()
+      if (!isKept) directory?.close()
     }
+  }
+
+  /** The database that it most likely is, if it exists. */
+  #openEarly(): Promise<IDBDatabase> {
+    const database = this.#database(defaultDatabaseOf(this.#options.name))
+    const early = openDatabase(database, (_, transaction) => transaction.abort())
+    early.catch(() => {})
+    return early
+  }
+
+  async #writeDirectory(directory: Directory | undefined, entry: DirectoryEntry): Promise<void> {
+    try {
+      await directory?.write(entry)
+    } catch (error) {
+      this.#options.log.error('storage-directory-failed', { name: this.#options.name, error: String(error) })
+    }
+    directory?.close()
   }
 
   /** Undefined where it can't be had: what it would tell is then not known. */
@@ -127,12 +151,26 @@ class Opening {
     }
   }
 
-  async #openDatabase(known: DirectoryEntry | undefined): Promise<{ fenced: FencedDatabase; entry: DirectoryEntry }> {
-    const database = known?.database ?? `pocketmq:${this.#options.name}`
+  async #openDatabase(
+    known: DirectoryEntry | undefined, openedEarly: Promise<IDBDatabase>,
+  ): Promise<{ fenced: OpenedDatabase; entry: DirectoryEntry }> {
+    const usual = defaultDatabaseOf(this.#options.name)
+    const database = known?.database ?? usual
+    // For the first try.
+    let early: Promise<IDBDatabase> | undefined = openedEarly
+    if (database !== usual) {
+      early.then((db) => db.close(), () => {})
+      early = undefined
+    }
+    const open = () => {
+      const opening = openFenced(this.#database(database), epochMin, newGeneration, early)
+      early = undefined
+      return opening
+    }
     const epochMin = known?.epoch ?? 0
     const damaged = known?.damaged ?? []
     try {
-      const fenced = await this.#retried(() => openFenced(this.#database(database), epochMin, newGeneration))
+      const fenced = await this.#retried(open)
       if (known !== undefined && known.generation !== fenced.generation) this.#lost({ reason: 'emptied', database })
       return { fenced, entry: entryOf(fenced, database, damaged) }
     } catch (error) {
@@ -145,10 +183,11 @@ class Opening {
     }
   }
 
-  #stores(fenced: FencedDatabase, { database }: DirectoryEntry): DeviceStores {
+  #stores({ journals, ...fenced }: OpenedDatabase, { database }: DirectoryEntry, written: Promise<void>): DeviceStores {
     const { clock, log, lost } = this.#options
     const connection = new IdbConnection({ ...this.#database(database), clock, log, lost }, fenced)
-    const open = (storeName: StoreName) => createIdbStore({ connection, storeName, room: this.#room, clock, log })
+    const open = (storeName: StoreName) =>
+      createIdbStore({ connection, storeName, journal: journals[storeName], room: this.#room, clock, log })
     const [device, outbox, replica] = [open('device'), open('outbox'), open('replica')]
     log.info('storage-opened', { database, epoch: fenced.epoch, isNew: fenced.isNew })
     return {
@@ -161,7 +200,7 @@ class Opening {
       generation: fenced.generation,
       epoch: fenced.epoch,
       close: async () => {
-        await Promise.all([device.close(), outbox.close(), replica.close()])
+        await Promise.all([device.close(), outbox.close(), replica.close(), written])
         connection.close()
       },
     }
@@ -195,7 +234,11 @@ class Opening {
   }
 }
 
-function entryOf({ generation, epoch }: FencedDatabase, database: string, damaged: readonly string[]): DirectoryEntry {
+function defaultDatabaseOf(name: string): string {
+  return `pocketmq:${name}`
+}
+
+function entryOf({ generation, epoch }: OpenedDatabase, database: string, damaged: readonly string[]): DirectoryEntry {
   return { database, generation, epoch, damaged }
 }
 

@@ -1,14 +1,18 @@
 // Reads one range of an object store within a transaction that is given, in chunks, so that no more is fetched than a
 // little beyond what was asked for. With `getAllRecords` where the browser has it (Chromium 141, Firefox 153), else with
-// `getAll` beside `getAllKeys` forwards and a cursor backwards.
+// `getAll` beside `getAllKeys` forwards and a cursor backwards. What the journal has of the range goes before what is there.
 
 import type { ReadOutcome, StoreEntry, StoreRange } from '../../core/ports/store.ts'
+import { compareKeys } from '../../core/storage/ordered-map.ts'
+import type { Overlaid } from './journal.ts'
 
 /** About what one chunk brings, and most entries of it. */
 const chunkBytes = 4 * 1024 * 1024
 const chunkCountMax = 4096
 /** Entries of a first chunk, at most: of a kind that was never read, and of others, whose sizes are a guess. */
 const unknownCountMax = 4
+/** What the former are taken for, at worst. */
+const unknownBytes = 128 * 1024
 const firstCountMax = 32
 /** A chunk has at most so many times the entries that came before. */
 const growth = 8
@@ -41,7 +45,11 @@ export class RangeRead {
   readonly #valueSize: ValueSize
   readonly #countMax: number
   readonly #bytesMax: number
+  readonly #overlaidIn: (range: StoreRange) => readonly Overlaid[]
   readonly #answer: (outcome: ReadOutcome) => void
+  /** What the journal has, from the first answer on: no commit completes between that and the last. */
+  #overlaid: readonly Overlaid[] | null = null
+  #overlaidAt = 0
   readonly #entries: StoreEntry[] = []
   #bytes = 0
   /** The key read last: where the next chunk goes on. */
@@ -49,13 +57,15 @@ export class RangeRead {
 
   /** `answer` is called once, unless the transaction is aborted before. */
   constructor(
-    store: IDBObjectStore, range: StoreRange, valueSize: ValueSize, answer: (outcome: ReadOutcome) => void,
+    store: IDBObjectStore, range: StoreRange, valueSize: ValueSize,
+    overlaidIn: (range: StoreRange) => readonly Overlaid[], answer: (outcome: ReadOutcome) => void,
   ) {
     this.#store = store
     this.#range = range
     this.#valueSize = valueSize
     this.#countMax = range.countMax ?? Infinity
     this.#bytesMax = range.bytesMax ?? Infinity
+    this.#overlaidIn = overlaidIn
     this.#answer = answer
   }
 
@@ -66,7 +76,7 @@ export class RangeRead {
 
   #next(): void {
     const query = this.#queryLeft()
-    if (query === null) return this.#done()
+    if (query === null) return this.#exhausted()
     const count = this.#chunkCount()
     const direction = this.#range.reverse === true ? 'prev' : 'next'
     const records = this.#store as unknown as RecordSource
@@ -87,7 +97,7 @@ export class RangeRead {
       const request = this.#store.openCursor(query, direction)
       request.onsuccess = () => {
         const cursor = request.result
-        if (cursor === null) this.#done()
+        if (cursor === null) this.#exhausted()
         else if (this.#take(cursor.key, cursor.value)) cursor.continue()
       }
     }
@@ -99,17 +109,42 @@ export class RangeRead {
       this.#answer({ kind: 'failed', cause: new TypeError('an entry of the database is no bytes') })
       return false
     }
-    this.#entries.push({ key: new Uint8Array(key), value })
-    this.#bytes += value.length
     this.#last = key
+    const bytes = new Uint8Array(key)
+    if (!this.#takeOverlaid(bytes)) return false
+    const overlaid = this.#overlaid?.[this.#overlaidAt]
+    if (overlaid === undefined || compareKeys(overlaid.key, bytes) !== 0) return this.#push(bytes, value)
+    this.#overlaidAt++
+    return overlaid.value === null || this.#push(overlaid.key, overlaid.value)
+  }
+
+  /** Takes what the journal alone has, up to a key of the database or to the end. As `#take`. */
+  #takeOverlaid(before: Uint8Array | undefined): boolean {
+    const overlaid = this.#overlaid ??= this.#overlaidIn(this.#range)
+    const sign = this.#range.reverse === true ? -1 : 1
+    for (; this.#overlaidAt < overlaid.length; this.#overlaidAt++) {
+      const { key, value } = overlaid[this.#overlaidAt] as Overlaid
+      if (before !== undefined && compareKeys(key, before) * sign >= 0) break
+      if (value !== null && !this.#push(key, value)) return false
+    }
+    return true
+  }
+
+  #push(key: Uint8Array, value: Uint8Array): boolean {
+    this.#entries.push({ key, value })
+    this.#bytes += value.length
     if (this.#entries.length < this.#countMax && this.#bytes < this.#bytesMax) return true
     this.#done()
     return false
   }
 
   #took(count: number, asked: number): void {
-    if (count < asked) this.#done()
+    if (count < asked) this.#exhausted()
     else this.#next()
+  }
+
+  #exhausted(): void {
+    if (this.#takeOverlaid(undefined)) this.#done()
   }
 
   #done(): void {
@@ -135,7 +170,7 @@ export class RangeRead {
     const { length } = this.#entries
     const guessBytes = length === 0 ? this.#valueSize.guessBytes[this.#kind] as number : this.#meanBytes()
     const knownMax = length > 0 ? length * growth : guessBytes > 0 ? firstCountMax : unknownCountMax
-    const wantedCount = Math.ceil(wantedBytes / Math.max(guessBytes, 1))
+    const wantedCount = Math.ceil(wantedBytes / (guessBytes === 0 ? unknownBytes : guessBytes))
     return Math.max(Math.min(wantedCount, knownMax, chunkCountMax, this.#countMax - length), 1)
   }
 

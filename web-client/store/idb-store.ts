@@ -1,27 +1,34 @@
 // A Store (core/ports/store.ts) in one object store of an IndexedDB database. A commit is one readwrite transaction,
-// durable when its `complete` event comes; a read is one readonly transaction, or a part of one where several reads are
-// asked in a turn. No promise on these paths: a transaction ends by itself when nobody asks anything of it in its events.
+// durable when its `complete` event comes: mostly one request, an entry of the journal (journal.ts). A read is one readonly
+// transaction, or a part of one where several reads are asked in a turn. No promise on these paths: a transaction ends by
+// itself when nobody asks anything of it in its events.
 
 import { assert } from '../../core/assert.ts'
 import { PocketError } from '../../core/errors.ts'
-import type { Clock } from '../../core/ports/clock.ts'
+import type { CancelTimer, Clock } from '../../core/ports/clock.ts'
 import type { Log } from '../../core/ports/log.ts'
 import type {
   CommitOptions, CommitOutcome, ReadOutcome, Store, StoreRange, StoreSpace, StoreWrite,
 } from '../../core/ports/store.ts'
 import { checkWrites } from '../../core/storage/store-writes.ts'
 import type { IdbConnection } from './idb-connection.ts'
-import { epochKey, nameOf, replacedError, type StoreName } from './idb-database.ts'
+import { journalStartKey, nameOf, replacedError, type StoreName } from './idb-database.ts'
 import { createValueSize, RangeRead } from './idb-range-read.ts'
+import { Journal, type JournalEntry, type JournalStep, quietEntryCount } from './journal.ts'
 import type { StorageRoom } from './storage-room.ts'
 
 export interface IdbStoreOptions {
   readonly connection: IdbConnection
   readonly storeName: StoreName
+  /** What engines before have left in its journal. */
+  readonly journal: readonly JournalEntry[]
   readonly room: StorageRoom
   readonly clock: Clock
   readonly log: Log
 }
+
+/** Nothing was committed for so long: a moment to put things in their places. */
+const quietMs = 4
 
 export function createIdbStore(options: IdbStoreOptions): Store {
   return new IdbStore(options)
@@ -47,7 +54,11 @@ class IdbStore implements Store {
   readonly #room: StorageRoom
   readonly #clock: Clock
   readonly #log: Log
+  readonly #journal: Journal
   readonly #valueSize = createValueSize()
+  #cancelQuiet: CancelTimer | null = null
+  /** When the last commit became durable. */
+  #committedMs = 0
   #commit: Commit | null = null
   /** Asked and not answered, in order. */
   readonly #reads: Read[] = []
@@ -56,12 +67,14 @@ class IdbStore implements Store {
   #closing: Promise<void> | null = null
   #ended: () => void = () => {}
 
-  constructor({ connection, storeName, room, clock, log }: IdbStoreOptions) {
+  constructor({ connection, storeName, journal, room, clock, log }: IdbStoreOptions) {
     this.#connection = connection
     this.#name = storeName
     this.#room = room
     this.#clock = clock
     this.#log = log
+    this.#journal = new Journal(connection.epoch, journal)
+    for (const number of this.#journal.damaged) log.error('damage-found', { what: 'journal entry', store: storeName, number })
   }
 
   read(range: StoreRange, answer: (outcome: ReadOutcome) => void): void {
@@ -93,6 +106,7 @@ class IdbStore implements Store {
   }
 
   close(): Promise<void> {
+    this.#cancelQuiet?.()
     this.#closing ??= new Promise((resolve) => {
       this.#ended = () => {
         if (this.#commit === null && this.#reads.length === 0) resolve()
@@ -118,24 +132,27 @@ class IdbStore implements Store {
     } catch (cause) {
       return this.#unbegun(db, commit, cause)
     }
-    const attempt = new CommitAttempt(transaction, this.#connection.epoch)
+    const step = this.#journal.commit(commit.writes)
+    const attempt = new CommitAttempt(transaction)
     const watched = this.#connection.watch((error) => this.#endUnknown(commit, error))
     transaction.addEventListener('complete', () => {
       watched()
       this.#connection.worked(db)
       this.#room.wrote(commit.bytes)
+      this.#journal.done(step)
       this.#endCommit(commit, { kind: 'durable' })
     })
     transaction.addEventListener('abort', () => {
       watched()
       this.#aborted(db, commit, attempt)
     })
-    attempt.write(commit.writes)
+    attempt.write(step)
   }
 
   #aborted(db: IDBDatabase, commit: Commit, { state, failure, transaction }: CommitAttempt): void {
     const cause = failure ?? transaction.error ?? new DOMException('the transaction was aborted', 'AbortError')
-    if (state === 'replaced') {
+    // The number of its entry was taken: by the fence of another engine.
+    if (nameOf(cause) === 'ConstraintError') {
       const error = replacedError()
       this.#connection.finish(error)
       return this.#endCommit(commit, notWritten(error))
@@ -176,6 +193,40 @@ class IdbStore implements Store {
     }
     commit.answer(outcome)
     this.#ended()
+    if (outcome.kind === 'durable') this.#awaitQuiet()
+  }
+
+  // ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** One timer at a time: a commit is not to pay for one. */
+  #awaitQuiet(): void {
+    this.#committedMs = this.#clock.monotonic()
+    if (this.#cancelQuiet === null && this.#journal.entryCount >= quietEntryCount) this.#watchQuiet()
+  }
+
+  #watchQuiet(): void {
+    this.#cancelQuiet = this.#clock.setTimer(quietMs, () => {
+      this.#cancelQuiet = null
+      if (this.#closing !== null) return
+      const isQuiet = this.#commit === null && this.#clock.monotonic() - this.#committedMs >= quietMs
+      if (isQuiet) this.#connection.withDatabase((db) => this.#checkpoint(db), () => {})
+      else this.#watchQuiet()
+    })
+  }
+
+  /** Where it fails everything stays in the journal, for the next one. Commits are made behind it. */
+  #checkpoint(db: IDBDatabase): void {
+    // What is being committed is not in the journal yet, and would be gone from it unseen.
+    if (this.#commit !== null || this.#closing !== null) return
+    let transaction: IDBTransaction
+    try {
+      transaction = db.transaction(this.#name, 'readwrite', { durability: 'relaxed' })
+    } catch {
+      return
+    }
+    const step = this.#journal.checkpoint()
+    transaction.addEventListener('complete', () => this.#journal.done(step))
+    new CommitAttempt(transaction).write(step)
   }
 
   // ── reads ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,8 +260,9 @@ class IdbStore implements Store {
       failed(transaction.error ?? new DOMException('the transaction was aborted', 'AbortError'))
     })
     const store = transaction.objectStore(this.#name)
+    const overlaidIn = (range: StoreRange) => this.#journal.overlaid(range)
     for (const read of reads) {
-      new RangeRead(store, read.range, this.#valueSize, (outcome) => {
+      new RangeRead(store, read.range, this.#valueSize, overlaidIn, (outcome) => {
         this.#connection.worked(db)
         read.outcome = outcome
         this.#answerReads()
@@ -239,43 +291,46 @@ class IdbStore implements Store {
   }
 }
 
-/** One transaction that tries to write a commit: checks the epoch, writes, and commits only where the epoch is its own. */
+/** One transaction that tries to write a step of the journal. It is told to commit at once, with no answer awaited. */
 class CommitAttempt {
   readonly transaction: IDBTransaction
-  readonly #epoch: number
   /** `committing`: the browser has been told to commit; until then an abort leaves nothing behind. */
-  state: 'writing' | 'committing' | 'replaced' = 'writing'
+  state: 'writing' | 'committing' = 'writing'
   /** What went wrong here, where the browser was not to blame. */
   failure: unknown = null
 
-  constructor(transaction: IDBTransaction, epoch: number) {
+  constructor(transaction: IDBTransaction) {
     this.transaction = transaction
-    this.#epoch = epoch
   }
 
-  write(writes: readonly StoreWrite[]): void {
+  write({ entry, removed, start, writes }: JournalStep): void {
     const { transaction } = this
-    const store = transaction.objectStore(transaction.objectStoreNames[0] as string)
-    const check = store.get(epochKey)
-    // Requests are answered in order, so that the writes below are on their way when this is answered.
-    check.onsuccess = () => {
-      if (check.result !== this.#epoch) {
-        this.state = 'replaced'
-        transaction.abort()
-      } else {
-        this.state = 'committing'
-        transaction.commit()
-      }
-    }
     try {
+      const store = transaction.objectStore(transaction.objectStoreNames[0] as string)
+      // First, as everything else stands or falls with it: where there is one already, the transaction is aborted.
+      if (entry !== undefined) {
+        const added = store.add(entry.bytes, entry.number)
+        // Firefox does not tell it in the transaction's error.
+        added.onerror = () => {
+          if (nameOf(added.error) === 'ConstraintError') this.failure = added.error
+        }
+      }
       for (const { key, value } of writes) {
         if (value === null) store.delete(key as BufferSource)
         else store.put(ownBytes(value), key as BufferSource)
       }
+      for (const { first, last } of removed) store.delete(IDBKeyRange.bound(first, last))
+      if (start !== undefined) store.put(start, journalStartKey)
+      this.state = 'committing'
+      transaction.commit()
     } catch (cause) {
       // What can't be cloned, or has no room for its clone, is told here, with a part of the writes made.
       this.failure = cause
-      transaction.abort()
+      try {
+        transaction.abort()
+      } catch {
+        // It was aborted before: its event comes.
+      }
     }
   }
 }

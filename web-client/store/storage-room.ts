@@ -29,6 +29,8 @@ export class StorageRoom {
   #writtenBytes = 0
   #askedAtMs = -Infinity
   #isAsking = false
+  /** The ballast was, when it was looked for. */
+  #isAboard = false
   /** A write was refused for want of room; what the browser estimates is then not to be believed. */
   #isFull = false
 
@@ -38,9 +40,14 @@ export class StorageRoom {
     this.#ballast = ballast
   }
 
+  /** Looks whether the ballast is aboard, of which `begin` then knows. */
+  async look(): Promise<void> {
+    this.#isAboard = await this.#ballast.isAboard()
+  }
+
   /** Before anything is written. `isNew`: the device has kept nothing yet, so that there is room if there ever was. */
   async begin(isNew: boolean): Promise<void> {
-    await this.#takeBallast(isNew ? 0 : freeBytesMin)
+    if (!this.#isAboard) await this.#takeBallast(isNew ? 0 : freeBytesMin)
     void this.ask()
   }
 

@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { textToBytes } from '../../../core/bytes.ts'
 import type { Change, ChangeBatch, Follower, FollowOptions } from '../../../core/client/api.ts'
-import { errorCodes } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
 import { fixedLimits } from '../../../core/limits.ts'
 import type { Position } from '../../../core/model/position.ts'
 import type { FrameFields } from '../../../core/protocol/frames.ts'

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Message, PushConsumer } from '../../../core/client/api.ts'
 import { text } from '../../../core/client/codec.ts'
-import { errorCodes } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
 import type { Script, ScriptedLine } from '../../support/scripted-relay.ts'
 import { deliverOf } from './records.ts'
 import { ScriptedWorld, watch } from './scripted-world.ts'

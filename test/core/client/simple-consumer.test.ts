@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Message, SimpleConsumer } from '../../../core/client/api.ts'
 import { text } from '../../../core/client/codec.ts'
-import { errorCodes } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
 import { tagHashOf } from '../../../core/model/filter.ts'
 import type { FrameFields } from '../../../core/protocol/frames.ts'
 import type { Script, ScriptedLine } from '../../support/scripted-relay.ts'

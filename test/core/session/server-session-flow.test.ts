@@ -2,7 +2,8 @@
 // that do not keep up.
 
 import { describe, expect, test } from 'vitest'
-import { errorCodes, PocketError } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
+import { PocketError } from '../../../core/errors.ts'
 import { closeCodes } from '../../../core/model/close-codes.ts'
 import { encodeFrame } from '../../../core/protocol/codec.ts'
 import {

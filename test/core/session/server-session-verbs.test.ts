@@ -2,7 +2,8 @@
 // kept positions, followers. Each is served, refused, bounded, and left by a connection that ends in between.
 
 import { describe, expect, test } from 'vitest'
-import { errorCodes, PocketError } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
+import { PocketError } from '../../../core/errors.ts'
 import { closeCodes } from '../../../core/model/close-codes.ts'
 import { encodeFrame } from '../../../core/protocol/codec.ts'
 import type { Change } from '../../../core/protocol/frames.ts'

@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { ByteWriter } from '../../../core/bytes.ts'
-import { errorCodes, PocketError } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
+import { PocketError } from '../../../core/errors.ts'
 import { fixedLimits } from '../../../core/limits.ts'
 import { closeCodes } from '../../../core/model/close-codes.ts'
 import { encodeFrame } from '../../../core/protocol/codec.ts'

@@ -7,7 +7,8 @@ import type {
   PrepareRequest, ProducerSink, PublishReceipt, PublishRequest, PullRequest, PullResult, Subscribed, SubscribeRequest,
 } from '../../../core/broker/door.ts'
 import { concatBytes, textToBytes } from '../../../core/bytes.ts'
-import { type ErrorCode, errorCodes } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
+import type { ErrorCode } from '../../../core/errors.ts'
 import { defaultLimits, type Limits } from '../../../core/limits.ts'
 import { type CloseCodeName, closeCodes } from '../../../core/model/close-codes.ts'
 import type { Log, LogFields } from '../../../core/ports/log.ts'

@@ -1,7 +1,8 @@
 // How a failed command speaks: one line, a code, a next step, an exit code.
 
 import { describe, expect, test } from 'vitest'
-import { errorCodes, type ErrorCode, PocketError } from '../../../core/errors.ts'
+import { errorCodes } from '../../../core/error-codes.ts'
+import { type ErrorCode, PocketError } from '../../../core/errors.ts'
 import { failureOf, formatFailure, UsageError } from '../../../server/cli/failure.ts'
 
 const url = 'ws://127.0.0.1:7600'
