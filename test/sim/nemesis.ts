@@ -26,6 +26,8 @@ export interface NemesisDeps {
   readonly clients: () => readonly SimClient[]
   readonly killClient: (client: SimClient) => void
   readonly storeReserveBytes: number
+  /** How long it has for its work. */
+  readonly workMs: number
 }
 
 /** More than that, and hardly anything is left to check. */
@@ -63,9 +65,9 @@ export class Nemesis {
   }
 
   #schedule(kind: FaultKind): void {
-    const { clock } = this.#deps
+    const { clock, workMs } = this.#deps
     // Soon for the first time, so that what is switched on strikes.
-    const [least, most] = this.landed.has(kind) ? [300, 4_000] : [100, 1_500]
+    const [least, most] = this.landed.has(kind) ? [300, 4_000] : [0.05 * workMs, 0.8 * workMs]
     clock.setTimer(this.#random.between(least, most), () => {
       if (this.#isHealed) return
       const what = this.#strike(kind)

@@ -40,7 +40,7 @@ if (options.seeds > 1) Error.stackTraceLimit = 0
 
 // A world is many functions that run a little: the compiler would take a third of the time to make fast what is hardly
 // used. The rest of it, a heap in which such code lives until the next seed needs it, is in package.json.
-setFlagsFromString('--interrupt-budget=200000')
+setFlagsFromString('--interrupt-budget=66000')
 
 const total = new Map<string, number>()
 const struck = new Map<string, number>()

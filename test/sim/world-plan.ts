@@ -122,7 +122,7 @@ export function drawPlan(random: SimRandom): WorldPlan {
     limits: { ...drawLimits(random), transactionCheckCountMax: more.pick([5, 15]) },
     latencyMs: [0.1, random.pick([2, 40])],
     commitLatencyMs: [0.2, random.pick([2, 20])],
-    workMs: random.between(1_500, 4_000),
+    workMs: random.between(800, 2_200),
     hasOperator: chosen.some(({ isMoved }) => isMoved) || random.chance(0.3),
     hasZombie: random.chance(0.3) && used.has('plain'),
     hasDelays,

@@ -91,6 +91,7 @@ class World {
   readonly #told: WorldOptions['told']
   #acknowledgedCount = 0
   #deliveredCount = 0
+  #grantCount = 0
   #deadLetterCount = 0
   #incarnationCount = 0
   #isSending = true
@@ -137,6 +138,7 @@ class World {
       planted: interference,
       noted: (event) => {
         this.#relayHistory.push(event)
+        if (event.kind === 'leased') this.#grantCount++
         this.#told?.(event.atMs, event)
       },
       bug,
@@ -172,7 +174,8 @@ class World {
   }
 
   get #hasDoneLittle(): boolean {
-    return this.#acknowledgedCount < acknowledgedCountMin || this.#deliveredCount < deliveredCountMin
+    if (this.#acknowledgedCount < acknowledgedCountMin || this.#deliveredCount < deliveredCountMin) return true
+    return this.#grantCount === 0
   }
 
   async #judge(nemesis: Nemesis): Promise<Finding[]> {
@@ -311,7 +314,7 @@ class World {
   }
 
   #startWork(): Nemesis {
-    const { roles, groups, topics, hasOperator, hasZombie, limits, commitLatencyMs } = this.#plan
+    const { roles, groups, topics, hasOperator, hasZombie, limits, commitLatencyMs, workMs } = this.#plan
     const parts = { clock: this.#clock, random: this.#random, network: this.#network }
     for (const role of roles) this.#startClient(role, [])
     const shared = this.#shared
@@ -331,6 +334,7 @@ class World {
       clients: () => [...this.#clients.values()].filter(({ process }) => !process.isDead),
       killClient: (client) => this.#killClient(client, random),
       storeReserveBytes: limits.storeReserveBytes,
+      workMs,
     })
     const { faults } = this.#relay.store
     Object.assign(faults, { commitLatencyMs, readLatencyMs: [0.05, 2] }, this.#planted?.diskFaults)
