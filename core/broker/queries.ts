@@ -8,7 +8,7 @@ import { fixedLimits, type Limits } from '../limits.ts'
 import { type MessageIdParts, parseMessageId } from '../model/message.ts'
 import type { Position, StartPolicy } from '../model/position.ts'
 import type { Store } from '../ports/store.ts'
-import type { PublishSegment } from '../protocol/frames.ts'
+import type { PublishSegment, StoredPlace } from '../protocol/frames.ts'
 import { decodeMessage } from '../record/message-codec.ts'
 import { producerIdToBytes, producerIdToText, RecordBatch, selectFromRecord } from '../record/record-batch.ts'
 import {
@@ -24,6 +24,13 @@ import type { Topic } from './topic.ts'
 
 /** Entries of the id index read at once: one is mostly enough. */
 const batchesPerRead = 64
+
+/** What was stored in `[fromMs, toMs)`; of what was stored at `fromMs` only what is behind `after`. */
+interface StoredRange {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly after: StoredPlace | undefined
+}
 
 /** A place of one message of a producer's batch. */
 export interface PlacedMessage {
@@ -41,11 +48,11 @@ export class Queries {
     this.#limits = limits
   }
 
-  /** Answers a QUERY on a topic: by key, else all in a time range; oldest first. */
+  /** Answers a QUERY on a topic: by key, else all in a time range; oldest first, by queue and offset where the time is one. */
   async find(topic: Topic, request: QueryRequest): Promise<FoundMessage[]> {
     const countMax = Math.min(request.messageCountMax, fixedLimits.queryCountMax)
-    if (request.key !== undefined) return this.#byKey(topic, request.key, request.fromMs, request.toMs, countMax)
-    return this.#byTime(topic, request.fromMs, request.toMs, countMax)
+    const range = storedRangeOf(topic, request)
+    return request.key === undefined ? this.#byTime(topic, range, countMax) : this.#byKey(topic, request.key, range, countMax)
   }
 
   /**
@@ -242,10 +249,10 @@ export class Queries {
     return this.#limits.frameBytesMax / 2
   }
 
-  async #byKey(topic: Topic, key: string, fromMs: number, toMs: number, countMax: number): Promise<FoundMessage[]> {
+  async #byKey(topic: Topic, key: string, { fromMs, toMs, after }: StoredRange, countMax: number): Promise<FoundMessage[]> {
     const found: FoundMessage[] = []
     let byteCount = 0
-    for await (const place of this.withKey(topic, key, fromMs, toMs)) {
+    for await (const place of this.withKey(topic, key, fromMs, toMs, after)) {
       const message = foundMessage(topic, place)
       found.push(message)
       byteCount += message.record.length
@@ -254,9 +261,11 @@ export class Queries {
     return found
   }
 
-  /** Messages of a topic with a key, stored in `[fromMs, toMs)`, in the order they were stored. */
-  async *withKey(topic: Topic, key: string, fromMs: number, toMs: number): AsyncGenerator<PlacedMessage> {
-    const range = keyIndexRange(topic.topicId, hash32(textToBytes(key)), fromMs, toMs)
+  /** Messages of a topic with a key, stored in `[fromMs, toMs)` and behind `after`, in the order they were stored. */
+  async *withKey(
+    topic: Topic, key: string, fromMs: number, toMs: number, after?: StoredPlace,
+  ): AsyncGenerator<PlacedMessage> {
+    const range = keyIndexRange(topic.topicId, hash32(textToBytes(key)), fromMs, toMs, after)
     for await (const entry of readAll(this.#store, range, 64 * 1024)) {
       const reader = new KeyReader(entry.key)
       reader.u32()
@@ -272,10 +281,10 @@ export class Queries {
     }
   }
 
-  async #byTime(topic: Topic, fromMs: number, toMs: number, countMax: number): Promise<FoundMessage[]> {
+  async #byTime(topic: Topic, { fromMs, toMs, after }: StoredRange, countMax: number): Promise<FoundMessage[]> {
     const placed: (PlacedMessage & { storedMs: number })[] = []
     for (const log of topic.queues) {
-      const offset = await this.offsetAt(log, fromMs)
+      const offset = await this.#offsetBehind(log, fromMs, after)
       let taken = 0
       let byteCount = 0
       const range = recordRange(log.topicId, log.queueId, offset)
@@ -301,6 +310,13 @@ export class Queries {
       if (byteCount >= this.#byteCountMax) break
     }
     return found
+  }
+
+  /** Where a queue's part of a range begins. */
+  async #offsetBehind(log: QueueLog, fromMs: number, after: StoredPlace | undefined): Promise<number> {
+    if (after === undefined || log.queueId > after.queueId) return this.offsetAt(log, fromMs)
+    if (log.queueId < after.queueId) return this.offsetAt(log, fromMs + 1)
+    return Math.max(await this.offsetAt(log, fromMs), Math.min(after.offset, log.maxOffset) + 1)
   }
 
   /** The offset per queue that a start policy means; at once where no search is needed. */
@@ -367,6 +383,13 @@ function startOffset(log: QueueLog, start: Exclude<StartPolicy, { kind: 'timesta
       return offset
     }
   }
+}
+
+/** Nothing of an earlier time is behind `after`; and behind all queues there is only what was stored later. */
+function storedRangeOf({ queues }: Topic, { fromMs, toMs, after }: QueryRequest): StoredRange {
+  if (after === undefined || after.storedMs < fromMs) return { fromMs, toMs, after: undefined }
+  if (after.queueId >= queues.length) return { fromMs: after.storedMs + 1, toMs, after: undefined }
+  return { fromMs: after.storedMs, toMs, after }
 }
 
 function foundMessage(topic: Topic, { record, index, queueId }: PlacedMessage): FoundMessage {

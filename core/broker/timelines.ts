@@ -44,11 +44,11 @@ export class Timelines {
     })
   }
 
-  async #find({ topic: name, messageId, key, fromMs, toMs, messageCountMax }: QueryTraceRequest): Promise<Timeline[]> {
+  async #find({ topic: name, messageId, ...query }: QueryTraceRequest): Promise<Timeline[]> {
     const { queries, registry } = this.#deps
     const topics = name === '' ? registry.topics.values() : [registry.topic(name)]
     const found = messageId === undefined
-      ? await queries.find(registry.topic(name), { topic: name, messageId, key, fromMs, toMs, messageCountMax })
+      ? await queries.find(registry.topic(name), { topic: name, messageId, ...query })
       : await queries.findById(topics, messageId)
     const timelines: Timeline[] = []
     for (const message of found) {
@@ -74,7 +74,7 @@ export class Timelines {
     if (!isTraced) events.push(eventOf('stored', storedMs))
     return {
       topic: topic.name,
-      queueId, offset, messageId,
+      queueId, offset, messageId, storedMs,
       traceparent: properties?.get(traceProperty) ?? '',
       isTraced: isTraced || isSampled(topic.topicId, queueId, offset, tracePermille),
       events,

@@ -4,10 +4,10 @@
 import type { FilterKind } from '../filter/message-filter.ts'
 import type { MessageId } from '../model/message.ts'
 import type { CleanupPolicy, ConsumeMode, Durability, ExhaustedPolicy, MessageType, RetryPolicy } from '../model/topic.ts'
-import type { Timeline } from '../protocol/frames.ts'
+import type { StoredPlace, Timeline } from '../protocol/frames.ts'
 import type { Duration, From, Message } from './topic-api.ts'
 
-export type { Timeline, TraceEvent } from '../protocol/frames.ts'
+export type { StoredPlace, Timeline, TraceEvent } from '../protocol/frames.ts'
 
 /** How a topic is to be; the relay's defaults fill the rest. */
 export interface TopicSettings {
@@ -177,13 +177,16 @@ export interface Admin {
   ): Promise<GroupDetail>
   /** The message, from whichever topic it is in; undefined where it is not stored (any more). */
   findById(messageId: MessageId): Promise<Message<Uint8Array> | undefined>
-  /** Newest last; at most `max` (default 64, at most 256). */
+  /**
+   * Messages of a topic with a key, oldest first: at most `max` (default 64, at most 256), and fewer where they are long.
+   * Only an answer without any says that there are no more: go on with `after`.
+   */
   findByKey(
-    topic: string, key: string, options?: { readonly from?: Date; readonly to?: Date; readonly max?: number },
+    topic: string, key: string, options?: StoredRange & { readonly max?: number },
   ): Promise<readonly Message<Uint8Array>[]>
-  /** All messages of a topic stored in a time range, oldest first, at most `max`. */
+  /** All messages of a topic stored in a time range; otherwise as `findByKey`. */
   findByTime(
-    topic: string, options: { readonly from: Date; readonly to?: Date; readonly max?: number },
+    topic: string, options: StoredRange & { readonly from: Date; readonly max?: number },
   ): Promise<readonly Message<Uint8Array>[]>
   /**
    * Dead letters of a group, oldest first, at most `max` (default 64): messages of `%DLQ%<group>` with `DLQ_ORIGIN_…`
@@ -219,14 +222,22 @@ export interface Admin {
    * where it has none.
    */
   closeConnection(clientId: string): Promise<void>
-  /** What happened to messages of an id, or of a key in a topic; newest last, at most `max` (default 64, at most 256). */
-  trace(what: { readonly messageId: string } | {
+  /** What happened to the message of an id, or to those that `findByKey` finds. */
+  trace(what: { readonly messageId: string } | (StoredRange & {
     readonly topic: string
     readonly key: string
-    readonly from?: Date
-    readonly to?: Date
     readonly max?: number
-  }): Promise<readonly Timeline[]>
+  })): Promise<readonly Timeline[]>
+}
+
+/** Which of a topic's messages are asked for. */
+export interface StoredRange {
+  /** Stored at this time or later; default: any. */
+  readonly from?: Date
+  /** Stored before this time; default: any. */
+  readonly to?: Date
+  /** Behind this one, a message or timeline of an earlier answer: by stored time, then queue, then offset. */
+  readonly after?: StoredPlace
 }
 
 /** A relay as it tells of itself. */

@@ -9,7 +9,9 @@ import type { FrameFields } from '../protocol/frames.ts'
 import { producerIdToBytes, producerIdToText } from '../record/record-batch.ts'
 import type { CallFields } from '../session/requests.ts'
 import { groupDetailOf, groupOptionsOf, topicDetailOf, topicInfoOf, topicOptionsOf } from './admin-settings.ts'
-import type { Admin, ConnectionInfo, DelayedInfo, From, GroupInfo, ListedTopic, Message, TransactionInfo } from './api.ts'
+import type {
+  Admin, ConnectionInfo, DelayedInfo, From, GroupInfo, ListedTopic, Message, StoredRange, TransactionInfo,
+} from './api.ts'
 import type { CallRelay } from './call.ts'
 import { bytes } from './codec.ts'
 import type { MessageSource, Replies } from './message.ts'
@@ -115,15 +117,15 @@ export function createAdmin({ call, replies }: AdminDeps): Admin {
       }
     },
 
-    async findByKey(topic, key, { from, to, max = findCountDefault } = {}) {
+    async findByKey(topic, key, { max = findCountDefault, ...range } = {}) {
       checkTopicName(topic)
       checkKey(key)
-      return find({ topic, key, ...timeRangeOf(from, to), messageCountMax: countOf(max) })
+      return find({ topic, key, ...rangeOf(range), messageCountMax: countOf(max) })
     },
 
-    async findByTime(topic, { from, to, max = findCountDefault }) {
+    async findByTime(topic, { max = findCountDefault, ...range }) {
       checkTopicName(topic)
-      return find({ topic, ...timeRangeOf(from, to), messageCountMax: countOf(max) })
+      return find({ topic, ...rangeOf(range), messageCountMax: countOf(max) })
     },
 
     async deadLetters(group, { max = findCountDefault } = {}) {
@@ -212,10 +214,10 @@ export function createAdmin({ call, replies }: AdminDeps): Admin {
         parseMessageId(what.messageId)
         return (await call('QUERY_TRACE', queryOf({ messageId: what.messageId }), 'TRACE')).timelines
       }
-      const { topic, key, from, to, max = findCountDefault } = what
+      const { topic, key, max = findCountDefault, ...range } = what
       checkTopicName(topic)
       checkKey(key)
-      const query = queryOf({ topic, key, ...timeRangeOf(from, to), messageCountMax: countOf(max) })
+      const query = queryOf({ topic, key, ...rangeOf(range), messageCountMax: countOf(max) })
       return (await call('QUERY_TRACE', query, 'TRACE')).timelines
     },
   }
@@ -280,6 +282,7 @@ function queryOf(query: Partial<CallFields<'QUERY'>>): CallFields<'QUERY'> {
     key: undefined,
     fromMs: 0,
     toMs: Number.MAX_SAFE_INTEGER,
+    after: undefined,
     messageCountMax: findCountDefault,
     ...query,
   }
@@ -297,11 +300,16 @@ function chunksOf<T>(items: readonly T[], size: number): T[][] {
   return chunks
 }
 
-function timeRangeOf(from: Date | undefined, to: Date | undefined): { readonly fromMs: number; readonly toMs: number } {
+function rangeOf({ from, to, after }: StoredRange): Pick<CallFields<'QUERY'>, 'fromMs' | 'toMs' | 'after'> {
   const fromMs = from === undefined ? 0 : from.getTime()
   const toMs = to === undefined ? Number.MAX_SAFE_INTEGER : to.getTime()
   if (!(fromMs >= 0) || !(toMs >= 0)) throw new PocketError('BAD_ARGUMENT', 'a Date of the time range is invalid')
-  return { fromMs, toMs }
+  if (after === undefined) return { fromMs, toMs, after }
+  const { storedMs, queueId, offset } = after
+  if (![storedMs, queueId, offset].every((value) => Number.isSafeInteger(value) && value >= 0)) {
+    throw new PocketError('BAD_ARGUMENT', 'after is no message of an earlier answer: it has no storedMs, queueId and offset')
+  }
+  return { fromMs, toMs, after: { storedMs, queueId, offset } }
 }
 
 function countOf(max: number): number {

@@ -28,6 +28,8 @@ export const recallHandle = text(fixedLimits.recallHandleBytesMax)
 export const mode = oneOf('CLUSTERING', 'BROADCASTING')
 export const position = struct({ epoch: u32, offset: varint })
 export const queuePosition = struct({ queueId: varint, position })
+/** A message's place in the order of a topic's messages: by stored time, then queue, then offset. */
+export const storedPlace = struct({ storedMs: varint, queueId: varint, offset: varint })
 export const topicPosition = struct({ topic, queueId: varint, position })
 
 const startKinds = oneOf('earliest', 'latest', 'timestamp', 'position')
@@ -219,6 +221,7 @@ export const timeline = struct({
   queueId: varint,
   offset: varint,
   messageId: text(64),
+  storedMs: varint,
   traceparent: text(fixedLimits.keyBytesMax),
   isTraced: flag,
   events: list(traceEvent, fixedLimits.traceEventCountMax),

@@ -8,7 +8,7 @@ import {
   change, clientId, connectionSummary, consumerName, delayedMessage, figure, filter, filterKind, group, groupConfig,
   groupOptions, groupSummary, leaseRanges, memberDescription, messageType, mode, position, positionKeeper,
   queueDescription, queuePosition, queueProgress, rate, recallHandle, remark, requestId, segment, setting, start,
-  subscriptionId, timeline, topic, topicConfig, topicOptions, topicPosition, topicRecord, topicSegment, topicSummary,
+  storedPlace, subscriptionId, timeline, topic, topicConfig, topicOptions, topicPosition, topicRecord, topicSegment, topicSummary,
   transactionId, transactionOutcome, transactionSummary, type leaseRange,
 } from './fields.ts'
 import {
@@ -125,6 +125,7 @@ export const upstream = {
     key: optional(text(fixedLimits.keyBytesMax)),
     fromMs: varint,
     toMs: varint,
+    after: optional(storedPlace),
     messageCountMax: varint,
   }),
 
@@ -213,6 +214,7 @@ export const upstream = {
     key: optional(text(fixedLimits.keyBytesMax)),
     fromMs: varint,
     toMs: varint,
+    after: optional(storedPlace),
     messageCountMax: varint,
   }),
 
@@ -448,6 +450,7 @@ export type TransactionSummary = FrameFields<'TRANSACTIONS'>['transactions'][num
 export type DelayedMessage = FrameFields<'DELAYED'>['messages'][number]
 export type RelayDescription = Omit<FrameFields<'RELAY'>, 'requestId'>
 export type ConnectionSummary = FrameFields<'CONNECTIONS'>['connections'][number]
+export type StoredPlace = NonNullable<FrameFields<'QUERY'>['after']>
 export type Timeline = FrameFields<'TRACE'>['timelines'][number]
 export type TraceEvent = Timeline['events'][number]
 export type Change = FrameFields<'CHANGES'>['changes'][number]

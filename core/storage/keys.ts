@@ -252,11 +252,15 @@ export function lateIndexRange(
   return { from: lateIndexKey(producerId, producerEpoch, first, 0, 0), to: keyAfter(end) }
 }
 
-/** Messages of a topic with a key's hash, stored in `[fromMs, toMs)`. */
+/** Messages of a topic with a key's hash, stored in `[fromMs, toMs)`; of those stored at `fromMs` only what is behind `after`. */
 export function keyIndexRange(
   topicId: number, keyHash: number, fromMs: number, toMs: number,
+  after?: { readonly queueId: number; readonly offset: number },
 ): { from: Uint8Array; to: Uint8Array } {
-  return { from: keyIndexKey(topicId, keyHash, fromMs, 0, 0), to: keyIndexKey(topicId, keyHash, toMs, 0, 0) }
+  const from = after === undefined
+    ? keyIndexKey(topicId, keyHash, fromMs, 0, 0)
+    : keyAfter(keyIndexKey(topicId, keyHash, fromMs, after.queueId, after.offset))
+  return { from, to: keyIndexKey(topicId, keyHash, toMs, 0, 0) }
 }
 
 /** The smallest key after `key`: the same with a zero byte behind it. */

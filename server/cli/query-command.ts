@@ -6,6 +6,7 @@ import { PocketError } from '../../core/errors.ts'
 import { asClientCommand, type ClientCommandOptions, reportFailure, runWithClient } from './client-command.ts'
 import { type CommandContext, createProcessContext } from './context.ts'
 import { UsageError } from './failure.ts'
+import { findCountDefault, findPages } from './found-pages.ts'
 import { bodyPreview, messageJson, messagePage } from './message-view.ts'
 import { formatJson, formatTable, write } from './output.ts'
 import { formatTime, given, parseCount, parseTime } from './values.ts'
@@ -15,7 +16,7 @@ interface Options extends ClientCommandOptions {
   readonly key?: string
   readonly from?: Date
   readonly to?: Date
-  readonly max?: number
+  readonly max: number
 }
 
 const previewLengthMax = 60
@@ -33,7 +34,7 @@ export function registerQueryCommand(program: Command, context: CommandContext =
     .option('--key <key>', 'messages with this key; --from and --to narrow it')
     .option('--from <time>', 'stored at or after', (text: string) => parseTime(text))
     .option('--to <time>', 'stored before', (text: string) => parseTime(text))
-    .option('--max <count>', 'at most so many (the relay allows 256)', parseCount(1))
+    .option('--max <count>', 'the oldest of them, at most so many', parseCount(1), findCountDefault)
     .action(async (topic: string | undefined, options: Options) => {
       const fault = faultOf(topic, options)
       if (fault !== undefined) context.setExitCode(reportFailure(context, options, new UsageError(fault)))
@@ -73,8 +74,10 @@ async function find(
     return message === undefined ? [] : [message]
   }
   const name = topic as string
-  if (key !== undefined) return client.admin.findByKey(name, key, given({ from, to, max }))
-  return client.admin.findByTime(name, { from: from as Date, ...given({ to, max }) })
+  return findPages(max, (page) => {
+    if (key !== undefined) return client.admin.findByKey(name, key, { ...given({ from, to }), ...page })
+    return client.admin.findByTime(name, { from: from as Date, ...given({ to }), ...page })
+  })
 }
 
 function formatMessages(messages: readonly Message<Uint8Array>[]): string {

@@ -7,6 +7,7 @@ import { PocketError } from '../../core/errors.ts'
 import { asClientCommand, type ClientCommandOptions, reportFailure, runWithClient } from './client-command.ts'
 import { type CommandContext, createProcessContext } from './context.ts'
 import { UsageError } from './failure.ts'
+import { findCountDefault, findPages } from './found-pages.ts'
 import { formatJson, formatTable, write } from './output.ts'
 import { formatDuration, formatTime, given, parseCount, parseTime } from './values.ts'
 
@@ -15,7 +16,7 @@ interface Options extends ClientCommandOptions {
   readonly key?: string
   readonly from?: Date
   readonly to?: Date
-  readonly max?: number
+  readonly max: number
 }
 
 /** Adds `trace` to the program. */
@@ -31,7 +32,7 @@ export function registerTraceCommand(program: Command, context: CommandContext =
     .option('--key <key>', 'messages with this key; --from and --to narrow it')
     .option('--from <time>', 'stored at or after', (text: string) => parseTime(text))
     .option('--to <time>', 'stored before', (text: string) => parseTime(text))
-    .option('--max <count>', 'at most so many messages (default: 64)', parseCount(1))
+    .option('--max <count>', 'the oldest of them, at most so many', parseCount(1), findCountDefault)
     .action(async (topic: string | undefined, options: Options) => {
       const fault = faultOf(topic, options)
       if (fault !== undefined) context.setExitCode(reportFailure(context, options, new UsageError(fault)))
@@ -46,9 +47,9 @@ function faultOf(topic: string | undefined, { id, key }: Options): string | unde
 
 async function trace(context: CommandContext, client: Client, topic: string | undefined, options: Options): Promise<void> {
   const { id, key, from, to, max } = options
-  const timelines = await client.admin.trace(id === undefined
-    ? { topic: topic as string, key: key as string, ...given({ from, to, max }) }
-    : { messageId: id })
+  const timelines = id !== undefined ? await client.admin.trace({ messageId: id }) : await findPages(max, (page) => {
+    return client.admin.trace({ topic: topic as string, key: key as string, ...given({ from, to }), ...page })
+  })
   if (options.json === true) return write(context, formatJson(timelines))
   if (timelines.length === 0) throw new PocketError('MESSAGE_NOT_FOUND', `no stored message has ${id ?? `the key ${key}`}`)
   await write(context, timelines.map(formatTimeline).join('\n'))

@@ -60,15 +60,15 @@ describe('the page of messages', () => {
     expect(await row.evaluate((one) => one === document.activeElement)).toBe(true)
   })
 
-  test('says that there may be more, and goes on to the end without one twice', async () => {
+  test('says that there are more, and goes on to the end without one twice, also within a millisecond', async () => {
     await box.mq.admin.createTopic('many', { queueCount: 3 })
     const many = box.mq.topic('many')
-    for (let index = 0; index < 150; index++) await many.send({ index }, { keys: ['all'] })
+    await Promise.all(Array.from({ length: 150 }, (_, index) => many.send({ index }, { keys: ['all'] })))
     const page = await box.open('messages?topic=many')
     await expect.poll(() => box.rows(page, 'messages').count(), patience).toBe(64)
     expect(await page.getByTestId('found').innerText()).toContain('There are more')
     await page.getByTestId('more').click()
-    await expect.poll(() => box.rows(page, 'messages').count(), patience).toBeGreaterThan(64)
+    await expect.poll(() => box.rows(page, 'messages').count(), patience).toBe(128)
     await page.getByTestId('more').click()
     await expect.poll(() => box.rows(page, 'messages').count(), patience).toBe(150)
     expect(await page.getByTestId('found').innerText()).toContain('all that fit')

@@ -72,6 +72,18 @@ describe('the page of traces', () => {
     expect(await page.getByTestId('field-to').inputValue()).toMatch(/^2001-01-01T00:00/)
   })
 
+  test('goes on where a key has many messages', async () => {
+    await box.mq.admin.createTopic('orders', { trace: 1 })
+    await Promise.all(Array.from({ length: 100 }, (_, index) => box.mq.topic('orders').send({ index }, { keys: ['anna'] })))
+    const page = await box.open('trace?topic=orders&key=anna')
+    await expect.poll(() => page.getByTestId('timeline').count(), patience).toBe(64)
+    expect(await page.getByTestId('found').innerText()).toContain('There are more')
+    await page.getByTestId('more').click()
+    await expect.poll(() => page.getByTestId('timeline').count(), patience).toBe(100)
+    expect(await page.getByTestId('found').innerText()).toBe('100 messages')
+    expect(await page.getByTestId('more').count()).toBe(0)
+  })
+
   test('says of what is not traced that it is not, and how it would be', async () => {
     await box.mq.admin.createTopic('quiet', { trace: 0 })
     const { messageId } = await box.mq.topic('quiet').send({ id: 1 })

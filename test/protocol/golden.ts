@@ -180,9 +180,10 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       key: 'order-4711',
       fromMs: 0,
       toMs: Number.MAX_SAFE_INTEGER,
+      after: { storedMs: 1_795_000_000_123, queueId: 3, offset: 1_000 },
       messageCountMax: 64,
     },
-    hex: '0c1f00000009066f726465727300010a6f726465722d3437313100ffffffffffffff0f40',
+    hex: '0c2900000009066f726465727300010a6f726465722d3437313100ffffffffffffff0f01fbbcd9f29e3403e80740',
   },
   CREATE_TOPIC: {
     fields: {
@@ -304,9 +305,10 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       key: undefined,
       fromMs: 0,
       toMs: Number.MAX_SAFE_INTEGER,
+      after: undefined,
       messageCountMax: 10,
     },
-    hex: '222d0000001f066f72646572730118613162326333643465356636303731382d312d37303030310000ffffffffffffff0f0a',
+    hex: '222e0000001f066f72646572730118613162326333643465356636303731382d312d37303030310000ffffffffffffff0f000a',
   },
   FOLLOW: {
     fields: {
@@ -586,6 +588,7 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
           queueId: 3,
           offset: 1_000,
           messageId: 'a1b2c3d4e5f60718-1-70001',
+          storedMs: 1_795_000_000_120,
           traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
           isTraced: true,
           events: [
@@ -604,9 +607,10 @@ export const goldenFrames: { readonly [N in FrameName]: { readonly fields: Frame
       ],
     },
     hex: `
-      59860000001f01066f726465727303e80718613162326333643465356636303731382d312d37303030313730302d3462
-      6639326633353737623334646136613363653932396430653065343733362d303066303637616130626139303262372d
-      3031010202fbbcd9f29e34030006633066666565000005c8bdd9f29e34320474696c6c046330646501904e
+      598c0000001f01066f726465727303e80718613162326333643465356636303731382d312d3730303031f8bcd9f29e34
+      3730302d34626639326633353737623334646136613363653932396430653065343733362d3030663036376161306261
+      39303262372d3031010202fbbcd9f29e34030006633066666565000005c8bdd9f29e34320474696c6c04633064650190
+      4e
     `,
   },
   FOLLOWING: { fields: { requestId: 32, subscriptionId: 2, sequence: 40 }, hex: '5a03000000200228' },

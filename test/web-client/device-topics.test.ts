@@ -118,7 +118,8 @@ describe('device topics', () => {
     await vi.waitFor(async () => expect(
       (await a.admin.deadLetters('picky')).map(({ body }) => new TextDecoder().decode(body)),
     ).toEqual(['"bad"']))
-    expect(await a.admin.findByKey('jobs', 'x')).toHaveLength(1)
+    const [found] = await a.admin.findByKey('jobs', 'x')
+    expect(await a.admin.findByKey('jobs', 'x', { after: found as WebMessage<Uint8Array> })).toEqual([])
 
     const { recallHandle, deliverMs } = await jobs.send('later', { delay: '1h' })
     expect(deliverMs).toBeGreaterThan(Date.now())

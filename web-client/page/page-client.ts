@@ -2,7 +2,7 @@
 // one is lost, what may be said again is said to the next.
 
 import { onAbort } from '../../core/client/abort.ts'
-import type { Admin, TransactionOptions } from '../../core/client/api.ts'
+import type { Admin, StoredPlace, TransactionOptions } from '../../core/client/api.ts'
 import { bytes, json } from '../../core/client/codec.ts'
 import { durationToMs } from '../../core/client/duration.ts'
 import { withSchema } from '../../core/client/schema.ts'
@@ -98,7 +98,7 @@ export class PageClient implements WebClient {
         // A client that is awaited is no promise.
         if (typeof call !== 'string' || call === 'then') return undefined
         return async (...args: readonly unknown[]) => {
-          const answer = await this.#line.call('admin', [home, call, args], isSafeCall.test(call))
+          const answer = await this.#line.call('admin', [home, call, args.map(withPlainPlace)], isSafeCall.test(call))
           if ('plain' in answer) return answer.plain
           const messages = unpack(answer.messages, '', bytes)
           if (answer.isSingle) return messages[0]
@@ -286,4 +286,12 @@ export class PageClient implements WebClient {
     this.#over(new PocketError('CLOSED', 'the client is closed'))
     await this.#attachment.close()
   }
+}
+
+/** A message of the page does not go through a port; of one to go on behind, its place does. */
+function withPlainPlace(arg: unknown): unknown {
+  const { after } = (arg ?? {}) as { readonly after?: unknown }
+  if (typeof after !== 'object' || after === null) return arg
+  const { storedMs, queueId, offset } = after as StoredPlace
+  return { ...arg as object, after: { storedMs, queueId, offset } }
 }

@@ -9,7 +9,6 @@ import { useForm } from '../form.ts'
 import { MessageDetail } from '../message-detail.tsx'
 import type { StoredMessage } from '../message-file.ts'
 import { MessageList } from '../message-list.tsx'
-import { note } from '../notes.tsx'
 import { PageHead, type PageProps } from '../page.tsx'
 import { route, setQuery } from '../route.ts'
 import { texts } from '../texts.ts'
@@ -21,8 +20,8 @@ const en = {
   by: 'Find by', ways: { time: 'topic and time', key: 'topic and key', id: 'message id' },
   topic: 'Topic', key: 'Key', id: 'Message id', max: 'At most', find: 'Find',
   found: (count: number) => (count === 1 ? '1 message, all that fits.' : `${formatCount(count)} messages, all that fit.`),
-  cut: (count: number) => `The oldest ${formatCount(count)} that fit. There are more, or may be: narrow the time, or go on.`,
-  more: 'Show more', skipped: 'Left out: what else was stored in the same millisecond as the last one shown.',
+  cut: (count: number) => `The oldest ${formatCount(count)} that fit. There are more: narrow the time, or go on.`,
+  more: 'Show more',
   none: 'Nothing is stored that fits. A longer time may hold something; what was kept long enough is gone.',
   noneOfId: 'No message of this id is stored (any more).', ask: 'Ask for something to see it here.', list: 'Messages found',
 }
@@ -31,8 +30,8 @@ const zh: typeof en = {
   by: '查询方式', ways: { time: '主题与时间', key: '主题与键', id: '消息 ID' },
   topic: '主题', key: '键', id: '消息 ID', max: '最多', find: '查询',
   found: (count) => `${formatCount(count)} 条消息，已全部列出。`,
-  cut: (count) => `符合条件的最早 ${formatCount(count)} 条，可能还有更多：请缩小时间范围或继续加载。`,
-  more: '加载更多', skipped: '已略过：与最后一条在同一毫秒存储的其他消息。',
+  cut: (count) => `符合条件的最早 ${formatCount(count)} 条，还有更多：请缩小时间范围或继续加载。`,
+  more: '加载更多',
   none: '没有符合条件的消息。可以扩大时间范围；超过保留时间的消息已被删除。',
   noneOfId: '没有此 ID 的消息，或已被删除。', ask: '查询后在此显示结果。', list: '查到的消息',
 }
@@ -47,7 +46,7 @@ interface Found {
   readonly query: Query
   readonly range: { readonly from: Date; readonly to?: Date }
   readonly messages: readonly StoredMessage[]
-  /** More fit, or may. */
+  /** More fit. */
   readonly isCut: boolean
 }
 
@@ -73,7 +72,7 @@ export function MessagesPage({ client }: PageProps): JSX.Element {
   }, [])
 
   function goOn(from: Found): void {
-    form.submit(async () => setFound(await findMore(client, from, t.skipped)))(new Event('submit'))
+    form.submit(async () => setFound(await findMore(client, from)))(new Event('submit'))
   }
 
   return (
@@ -163,32 +162,22 @@ async function find({ admin }: Client, query: Query): Promise<Found> {
   return { query, range, messages, isCut: await isAnythingBehind(admin, query, range, messages) }
 }
 
-/** Goes on from the last one found. `skipped` is what to say where some had to be left out. */
-async function findMore({ admin }: Client, { query, range, messages: before }: Found, skipped: string): Promise<Found> {
-  const known = new Set(before.map(({ messageId }) => messageId))
-  const lastMs = before.at(-1)?.storedMs ?? 0
-  const isNew = ({ messageId }: StoredMessage): boolean => !known.has(messageId)
-  // Some that were stored in the same millisecond may be among those not shown yet.
-  let messages = (await ask(admin, query, { ...range, from: new Date(lastMs) })).filter(isNew)
-  if (messages.length === 0) {
-    messages = [...await ask(admin, query, { ...range, from: new Date(lastMs + 1) })]
-    if (before.filter(({ storedMs }) => storedMs === lastMs).length >= Number(query.max)) note(skipped)
-  }
-  return {
-    query, range, messages: [...before, ...messages], isCut: await isAnythingBehind(admin, query, range, messages),
-  }
+/** Goes on behind the last one found. */
+async function findMore({ admin }: Client, { query, range, messages: before }: Found): Promise<Found> {
+  const messages = [...before, ...await ask(admin, query, range, before.at(-1))]
+  return { query, range, messages, isCut: await isAnythingBehind(admin, query, range, messages) }
 }
 
-/** An answer ends with as many as were asked for, and before where they are long. */
 async function isAnythingBehind(
   admin: Admin, query: Query, range: Found['range'], messages: readonly StoredMessage[],
 ): Promise<boolean> {
   const last = messages.at(-1)
-  if (last === undefined || messages.length >= Number(query.max)) return last !== undefined
-  return (await ask(admin, { ...query, max: '1' }, { ...range, from: new Date(last.storedMs + 1) })).length > 0
+  return last !== undefined && (await ask(admin, { ...query, max: '1' }, range, last)).length > 0
 }
 
-function ask(admin: Admin, { way, topic, key, max }: Query, range: Found['range']): Promise<readonly StoredMessage[]> {
-  const options = { ...range, max: Number(max) }
+function ask(
+  admin: Admin, { way, topic, key, max }: Query, range: Found['range'], after?: StoredMessage,
+): Promise<readonly StoredMessage[]> {
+  const options = { ...range, max: Number(max), ...(after === undefined ? {} : { after }) }
   return way === 'key' ? admin.findByKey(topic.trim(), key.trim(), options) : admin.findByTime(topic.trim(), options)
 }

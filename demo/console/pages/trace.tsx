@@ -18,9 +18,9 @@ const en = {
   by: 'Find by', ways: { id: 'message id', key: 'topic and key' },
   topic: 'Topic', key: 'Key', id: 'Message id', find: 'Show',
   found: (count: number) => (count === 1 ? '1 message' : `${formatCount(count)} messages`),
-  cut: (count: number) => `The oldest ${formatCount(count)} messages. There may be more: narrow the time.`,
+  cut: (count: number) => `The oldest ${formatCount(count)} messages. There are more: narrow the time, or go on.`,
   none: 'Nothing is known of it. Topics are traced where their setting “trace” is above 0, as long as traces are kept.',
-  ask: 'Ask for a message to see its way.', message: 'The message itself:',
+  more: 'Show more', ask: 'Ask for a message to see its way.', message: 'The message itself:',
   places: { producer: 'producer', relay: 'relay', consumer: 'consumer' },
 }
 const zh: typeof en = {
@@ -28,13 +28,21 @@ const zh: typeof en = {
   by: '查询方式', ways: { id: '消息 ID', key: '主题与键' },
   topic: '主题', key: '键', id: '消息 ID', find: '查看',
   found: (count) => `${formatCount(count)} 条消息`,
-  cut: (count) => `最早的 ${formatCount(count)} 条消息，可能还有更多：请缩小时间范围。`,
+  cut: (count) => `最早的 ${formatCount(count)} 条消息，还有更多：请缩小时间范围或继续加载。`,
   none: '没有相关信息。主题的“trace”设置大于 0 时才会记录轨迹，且轨迹有保留期限。',
-  ask: '查询一条消息以查看其轨迹。', message: '消息本身：',
+  more: '加载更多', ask: '查询一条消息以查看其轨迹。', message: '消息本身：',
   places: { producer: '生产者', relay: '中继', consumer: '消费者' },
 }
 
+/** So many are shown at a time. */
 const countMax = 64
+
+interface Found {
+  readonly query: Query
+  readonly timelines: readonly Timeline[]
+  /** There are more. */
+  readonly isCut: boolean
+}
 
 /** Where such an event happens. */
 const placesOfKinds: Readonly<Record<EventKind, keyof typeof en.places>> = {
@@ -48,17 +56,21 @@ type Query = Readonly<Record<'way' | 'topic' | 'key' | 'messageId' | 'span' | 'f
 export function TracePage({ client }: PageProps): JSX.Element {
   const t = textsOf(en, zh)
   const form = useForm<keyof Query>(queryOf(route.value.query))
-  const [timelines, setTimelines] = useState<readonly Timeline[]>()
+  const [found, setFound] = useState<Found>()
   const { values } = form
 
   const search = form.submit(async () => {
-    setTimelines(undefined)
+    setFound(undefined)
     setQuery(addressOf(values))
-    setTimelines(await find(client, values))
+    setFound(await find(client, values))
   })
   useEffect(() => {
     if (values.messageId !== '' || (values.topic !== '' && values.key !== '')) search(new Event('submit'))
   }, [])
+
+  function goOn({ query, timelines }: Found): void {
+    form.submit(async () => setFound(await find(client, query, timelines)))(new Event('submit'))
+  }
 
   return (
     <>
@@ -81,14 +93,17 @@ export function TracePage({ client }: PageProps): JSX.Element {
       </form>
       <Notice>{form.failure}</Notice>
       {form.isBusy && <p class="hint" role="status">{texts().loading}</p>}
-      {timelines === undefined
+      {found === undefined
         ? !form.isBusy && form.failure === undefined && <p class="hint">{t.ask}</p>
         : (
-          <p class="hint" role="status" data-testid={timelines.length === 0 ? 'no-trace' : 'found'}>
-            {timelines.length === 0 ? t.none : (timelines.length < countMax ? t.found : t.cut)(timelines.length)}
-          </p>
+          <div class="row found">
+            <p class="hint" role="status" data-testid={found.timelines.length === 0 ? 'no-trace' : 'found'}>
+              {found.timelines.length === 0 ? t.none : (found.isCut ? t.cut : t.found)(found.timelines.length)}
+            </p>
+            {found.isCut && <Button disabled={form.isBusy} testId="more" onClick={() => goOn(found)}>{t.more}</Button>}
+          </div>
         )}
-      {timelines?.map((timeline) => (
+      {found?.timelines.map((timeline) => (
         <TimelineView
           key={`${timeline.topic}/${timeline.queueId}@${timeline.offset}`} timeline={timeline}
           placeOf={(kind) => t.places[placesOfKinds[kind]]}
@@ -119,7 +134,13 @@ function addressOf({ way, topic, key, messageId, span, from, to }: Query): Recor
   return { id: undefined, topic, key, span, from: isBetween ? from : undefined, to: isBetween ? to : undefined }
 }
 
-async function find({ admin }: Client, { way, topic, key, messageId, ...range }: Query): Promise<readonly Timeline[]> {
-  if (way === 'id') return admin.trace({ messageId: messageId.trim() })
-  return admin.trace({ topic: topic.trim(), key: key.trim(), ...rangeOf(range), max: countMax })
+/** What fits, behind what was found before. */
+async function find({ admin }: Client, query: Query, before: readonly Timeline[] = []): Promise<Found> {
+  const { way, topic, key, messageId } = query
+  if (way === 'id') return { query, timelines: await admin.trace({ messageId: messageId.trim() }), isCut: false }
+  const ask = (max: number, after: Timeline | undefined): Promise<readonly Timeline[]> =>
+    admin.trace({ topic: topic.trim(), key: key.trim(), ...rangeOf(query), max, ...(after === undefined ? {} : { after }) })
+  const timelines = [...before, ...await ask(countMax, before.at(-1))]
+  const last = timelines.at(-1)
+  return { query, timelines, isCut: last !== undefined && (await ask(1, last)).length > 0 }
 }

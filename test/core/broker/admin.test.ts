@@ -14,7 +14,8 @@ const numbers = (from: number, to: number) => Array.from({ length: to - from }, 
 function query(world: BrokerWorld, request: Partial<QueryRequest>): Promise<readonly FoundMessage[] | PocketError> {
   return world.ask((answer) =>
     world.broker.query({
-      topic: '', messageId: undefined, key: undefined, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, messageCountMax: 64, ...request,
+      topic: '', messageId: undefined, key: undefined, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, after: undefined,
+      messageCountMax: 64, ...request,
     }, answer)
   )
 }
@@ -214,6 +215,47 @@ describe('queries', () => {
     }
     const range = { topic: 't', fromMs: times[10] as number, toMs: times[20] as number }
     expect(bodiesOf(await query(world, range))).toEqual(numbers(10, 20))
+  })
+
+  it.each([['by time', undefined], ['by key', 'k']])('go on %s behind a message, also within a millisecond', async (_, key) => {
+    const world = await BrokerWorld.open({ limits: { queueCountDefault: 3 } })
+    const startMs = world.clock.now()
+    // Two moments, each with messages in every queue.
+    for (const from of [0, 30]) {
+      await Promise.all(numbers(from, from + 30).map((body) => world.publish('t', [{ body, keys: ['k'] }], 1 + Number(body))))
+      await world.advance(1_000)
+    }
+    const bodies: string[] = []
+    let after: QueryRequest['after']
+    for (let count = -1; count !== 0;) {
+      const found = await query(world, { topic: 't', key, fromMs: startMs, after, messageCountMax: 7 }) as FoundMessage[]
+      count = found.length
+      bodies.push(...bodiesOf(found))
+      const last = found.at(-1)
+      if (last === undefined) break
+      const { storedMs, offset } = RecordBatch.view(last.record).messageAt(0, 't', last.queueId)
+      after = { storedMs, queueId: last.queueId, offset }
+    }
+    expect(new Set(bodies).size).toBe(60)
+    expect(bodies).toHaveLength(60)
+    expect(new Set(bodies.slice(0, 30))).toEqual(new Set(numbers(0, 30)))
+  })
+
+  it('behind what is beyond all of it there is nothing, and before it everything', async () => {
+    const world = await BrokerWorld.open({ limits: { queueCountDefault: 2 } })
+    const nowMs = world.clock.now()
+    await world.publish('t', [{ body: 'a', keys: ['k'] }, { body: 'b', keys: ['k'] }])
+    const most = Number.MAX_SAFE_INTEGER
+    for (const key of [undefined, 'k']) {
+      const behind = async (storedMs: number, queueId: number, offset: number) =>
+        bodiesOf(await query(world, { topic: 't', key, after: { storedMs, queueId, offset } }))
+      expect(await behind(most, most, most)).toEqual([])
+      expect(await behind(nowMs, most, 0)).toEqual([])
+      expect(await behind(nowMs, 65_536, 0)).toEqual([])
+      expect(await behind(nowMs, 1, most)).toEqual([])
+      expect(await behind(nowMs - 1, most, most)).toEqual(['a', 'b'])
+      expect(await behind(0, 0, 0)).toEqual(['a', 'b'])
+    }
   })
 })
 

@@ -99,7 +99,7 @@ describe('a broker that is asked for', () => {
     const limits = { ...one, bodyBytesMax: 10_000, frameBytesMax: 100_000, transactionBytesMax: 10_000 }
     const world = await BrokerWorld.open({ limits })
     for (let count = 0; count < 30; count++) await world.publish('t', [{ body: 'x'.repeat(10_000), keys: ['k'] }])
-    const range = { fromMs: 0, toMs: huge, messageCountMax: 256, messageId: undefined }
+    const range = { fromMs: 0, toMs: huge, after: undefined, messageCountMax: 256, messageId: undefined }
     for (const key of ['k', undefined]) {
       const found = await world.must<readonly FoundMessage[]>((answer) =>
         world.broker.query({ topic: 't', key, ...range }, answer))

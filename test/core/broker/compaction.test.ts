@@ -59,7 +59,8 @@ const describeTopic = (world: BrokerWorld) =>
 const query = async (world: BrokerWorld, request: object) => {
   const found = await world.must<readonly FoundMessage[]>((answer) =>
     world.broker.query({
-      topic: 't', messageId: undefined, key: undefined, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, messageCountMax: 100,
+      topic: 't', messageId: undefined, key: undefined, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, after: undefined,
+      messageCountMax: 100,
       ...request,
     }, answer))
   return found.map(({ record }) => {

@@ -78,7 +78,7 @@ describe('dead letters', () => {
       DLQ_ORIGIN_TOPIC: 't', DLQ_ORIGIN_MESSAGE_ID: '0000000000000001-0-1', DLQ_ORIGIN_QUEUE_ID: '0',
       DLQ_ORIGIN_OFFSET: '1', DLQ_ATTEMPTS: '1',
     })
-    const range = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, messageCountMax: 10 }
+    const range = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, after: undefined, messageCountMax: 10 }
     for (const request of [{ key: 'k2', messageId: undefined }, { key: undefined, messageId: messages[1]?.messageId }]) {
       const found = await world.must<readonly FoundMessage[]>((answer) =>
         world.broker.query({ topic: letters, ...range, ...request }, answer))

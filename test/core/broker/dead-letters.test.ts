@@ -22,7 +22,7 @@ describe('dead letters', () => {
       const grave = await world.join(topic, { group: 'graves' })
       const messageId = grave.held[0]?.message.messageId as string
       messageIds.add(messageId)
-      const range = { fromMs: 0, toMs: 0, messageCountMax: 10, key: undefined }
+      const range = { fromMs: 0, toMs: 0, after: undefined, messageCountMax: 10, key: undefined }
       const found = await world.must<readonly FoundMessage[]>((answer) =>
         world.broker.query({ topic: '', messageId, ...range }, answer))
       expect(found.map((message) => message.topic)).toEqual([topic])

@@ -45,7 +45,9 @@ async function delayedCount(world: BrokerWorld, topic = 't'): Promise<number> {
 
 function find(world: BrokerWorld, messageId: string) {
   return world.must<readonly FoundMessage[]>((answer) =>
-    world.broker.query({ topic: '', messageId, key: undefined, fromMs: 0, toMs: 0, messageCountMax: 10 }, answer))
+    world.broker.query({
+      topic: '', messageId, key: undefined, fromMs: 0, toMs: 0, after: undefined, messageCountMax: 10,
+    }, answer))
 }
 
 /** Everything in the queues of all topics. */
@@ -199,7 +201,7 @@ describe('a delayed message', () => {
     await world.retry(member, member.held.splice(0), 'after', 100)
     await world.advance(100)
     expect(member.held).toMatchObject([{ body: 'a', attempt: 2 }])
-    const range = { messageId: undefined, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, messageCountMax: 10 }
+    const range = { messageId: undefined, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, after: undefined, messageCountMax: 10 }
     const found = await world.must<readonly FoundMessage[]>((answer) =>
       world.broker.query({ topic: 't', key: 'k', ...range }, answer))
     expect(found.map(bodyOf)).toEqual(['a'])
@@ -873,7 +875,9 @@ describe('the trace of a delayed message', () => {
     await world.publish('t', [{ body: 'a', delayMs: 1_000 }])
     await world.advance(1_000)
     const timelines = await world.must<readonly { events: readonly { kind: string }[] }[]>((answer) =>
-      world.broker.queryTrace({ topic: '', messageId: id(1, 0), key: undefined, fromMs: 0, toMs: 0, messageCountMax: 1 }, answer))
+      world.broker.queryTrace({
+        topic: '', messageId: id(1, 0), key: undefined, fromMs: 0, toMs: 0, after: undefined, messageCountMax: 1,
+      }, answer))
     expect(timelines[0]?.events.map(({ kind }) => kind)).toContain('stored')
   })
 })

@@ -10,7 +10,7 @@ import { end, prepare } from './transaction-world.ts'
 /** Where and what the messages of an id are: `topic: body`. */
 async function found(world: BrokerWorld, messageId: string, topic = ''): Promise<string[]> {
   const messages = await world.must<readonly FoundMessage[]>((answer) =>
-    world.broker.query({ topic, messageId, key: undefined, fromMs: 0, toMs: 0, messageCountMax: 10 }, answer))
+    world.broker.query({ topic, messageId, key: undefined, fromMs: 0, toMs: 0, after: undefined, messageCountMax: 10 }, answer))
   return messages.map(({ topic: name, queueId, record }) => {
     const message = RecordBatch.open(record).messageAt(0, name, queueId)
     expect(message.messageId).toBe(messageId)

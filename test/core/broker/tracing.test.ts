@@ -21,6 +21,7 @@ async function timelinesOf(
     key: of.key,
     fromMs: 0,
     toMs: Number.MAX_SAFE_INTEGER,
+    after: undefined,
     messageCountMax: 64,
   }, answer))
 }
@@ -111,7 +112,7 @@ describe('a timeline', () => {
   it('is asked for in vain where there is no such topic or message', async () => {
     const world = await tracedWorld()
     const ask = (topic: string, messageId: string | undefined, key: string | undefined) => world.ask((answer) => {
-      world.broker.queryTrace({ topic, messageId, key, fromMs: 0, toMs: 1, messageCountMax: 1 }, answer)
+      world.broker.queryTrace({ topic, messageId, key, fromMs: 0, toMs: 1, after: undefined, messageCountMax: 1 }, answer)
     })
     expect(await ask('none', undefined, 'k')).toMatchObject({ code: 'TOPIC_NOT_FOUND' })
     expect(await ask('', 'no id', undefined)).toBeInstanceOf(PocketError)

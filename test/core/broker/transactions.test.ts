@@ -45,7 +45,9 @@ describe('a transaction', () => {
     const ids = [...await messagesOf(world, 'one'), ...await messagesOf(world, 'two')].map(({ messageId }) => messageId)
     expect(ids).toEqual(['0000000000000007-0-0', '0000000000000007-0-1', '0000000000000007-0-2'])
     const found = await world.must<readonly unknown[]>((answer) =>
-      world.broker.query({ topic: '', messageId: ids[2], key: undefined, fromMs: 0, toMs: 0, messageCountMax: 1 }, answer))
+      world.broker.query({
+        topic: '', messageId: ids[2], key: undefined, fromMs: 0, toMs: 0, after: undefined, messageCountMax: 1,
+      }, answer))
     expect(found).toMatchObject([{ topic: 'two' }])
   })
 

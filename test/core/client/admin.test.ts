@@ -1,7 +1,7 @@
 // The admin calls as they go over the wire; what they do is the broker's to show (administration.integration.test.ts).
 
 import { describe, expect, test } from 'vitest'
-import type { Admin, Message } from '../../../core/client/api.ts'
+import type { Admin, Message, StoredPlace } from '../../../core/client/api.ts'
 import type { ErrorCode } from '../../../core/errors.ts'
 import { formatRecallHandle, parseRecallHandle } from '../../../core/model/message.ts'
 import type { UpstreamName } from '../../../core/protocol/frames.ts'
@@ -225,12 +225,15 @@ describe('messages', () => {
     expect(lastOf(world, 'QUERY')).toMatchObject({ topic: '', messageId: id, key: undefined })
     await world.until(admin.findByKey('orders', 'k', { from: new Date(1), to: new Date(2), max: 3 }))
     expect(lastOf(world, 'QUERY')).toEqual({
-      topic: 'orders', messageId: undefined, key: 'k', fromMs: 1, toMs: 2, messageCountMax: 3,
+      topic: 'orders', messageId: undefined, key: 'k', fromMs: 1, toMs: 2, after: undefined, messageCountMax: 3,
     })
     await world.until(admin.findByTime('orders', { from: new Date(7) }))
     expect(lastOf(world, 'QUERY')).toMatchObject({
-      key: undefined, fromMs: 7, toMs: Number.MAX_SAFE_INTEGER, messageCountMax: 64,
+      key: undefined, fromMs: 7, toMs: Number.MAX_SAFE_INTEGER, after: undefined, messageCountMax: 64,
     })
+    const { storedMs = 0, queueId = 0, offset = 0 } = message ?? {}
+    await world.until(admin.findByTime('orders', { from: new Date(7), after: message as Message<Uint8Array> }))
+    expect(lastOf(world, 'QUERY')).toMatchObject({ fromMs: 7, after: { storedMs, queueId, offset } })
   })
 
   test('that are not there are undefined', async () => {
@@ -390,7 +393,8 @@ test('transactions are listed over as many pages as there are, by readable ids',
 
 test('timelines are found by id, or by key and time', async () => {
   const timeline = {
-    topic: 'orders', queueId: 1, offset: 2, messageId: '0102030405060708-0-1', traceparent: '', isTraced: true,
+    topic: 'orders', queueId: 1, offset: 2, messageId: '0102030405060708-0-1', storedMs: 1, traceparent: '',
+    isTraced: true,
     events: [{ kind: 'stored', atMs: 1, costMs: 2, group: '', clientId: '', attempt: 0, delayMs: 0 }],
   } as const
   const { world, admin } = await administering({
@@ -400,8 +404,10 @@ test('timelines are found by id, or by key and time', async () => {
   expect(lastOf(world, 'QUERY_TRACE')).toMatchObject({ topic: '', messageId: timeline.messageId, key: undefined })
   await world.until(admin.trace({ topic: 'orders', key: 'k', from: new Date(1), to: new Date(2), max: 3 }))
   expect(lastOf(world, 'QUERY_TRACE')).toEqual({
-    topic: 'orders', messageId: undefined, key: 'k', fromMs: 1, toMs: 2, messageCountMax: 3,
+    topic: 'orders', messageId: undefined, key: 'k', fromMs: 1, toMs: 2, after: undefined, messageCountMax: 3,
   })
+  await world.until(admin.trace({ topic: 'orders', key: 'k', after: timeline }))
+  expect(lastOf(world, 'QUERY_TRACE')).toMatchObject({ after: { storedMs: 1, queueId: 1, offset: 2 } })
 })
 
 const anId = '0102030405060708-0-1'
@@ -415,6 +421,11 @@ test.each([
   ['findByKey', (admin: Admin) => admin.findByKey('orders', ''), 'BAD_NAME'],
   ['findByTime', (admin: Admin) => admin.findByTime('orders', { from: new Date(Number.NaN) }), 'BAD_ARGUMENT'],
   ['findByTime', (admin: Admin) => admin.findByTime('orders', { from: new Date(0), max: 257 }), 'BAD_ARGUMENT'],
+  ['findByKey', (admin: Admin) => admin.findByKey('orders', 'k', { after: {} as StoredPlace }), 'BAD_ARGUMENT'],
+  [
+    'findByKey', (admin: Admin) => admin.findByKey('orders', 'k', { after: { storedMs: -1, queueId: 0, offset: 0 } }),
+    'BAD_ARGUMENT',
+  ],
   ['createTopic', (admin: Admin) => admin.createTopic('a', { trace: 1.001 }), 'BAD_ARGUMENT'],
   ['createTopic', (admin: Admin) => admin.createTopic('a', { trace: -0.1 }), 'BAD_ARGUMENT'],
   ['createTopic', (admin: Admin) => admin.createTopic('a', { trace: Number.NaN }), 'BAD_ARGUMENT'],

@@ -223,7 +223,7 @@ describe('a call', () => {
       void outcomes.push(outcome instanceof PocketError ? outcome.code : outcome.name)
     const usual = { timeoutMs: 30_000, isRepeatable: true }
     session.call({ ...usual, name: 'RECALL', fields: { topic: 't', recallHandle: 'x' }, answer: 'RECALLED' }, note)
-    const found = { topic: 't', messageId: undefined, key: 'k', fromMs: 0, toMs: 1, messageCountMax: 1 }
+    const found = { topic: 't', messageId: undefined, key: 'k', fromMs: 0, toMs: 1, after: undefined, messageCountMax: 1 }
     session.call({ ...usual, name: 'QUERY_TRACE', fields: found, answer: 'TRACE' }, note)
     const followed = { subscriptionId: 5, topics: ['t'], positions: [], withProgress: true }
     session.call({ ...usual, name: 'FOLLOW', fields: followed, answer: 'FOLLOWING' }, note)

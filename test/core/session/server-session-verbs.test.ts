@@ -23,7 +23,7 @@ function welcomedWorld(options: WorldOptions = {}): SessionWorld {
 }
 
 const transactionId = new Uint8Array(8).fill(7)
-const someTime = { fromMs: 0, toMs: 1, messageCountMax: 10 }
+const someTime = { fromMs: 0, toMs: 1, after: undefined, messageCountMax: 10 }
 
 const adminFrames = [
   ['CONFIGURE_TOPIC', 'TOPIC', encodeFrame('CONFIGURE_TOPIC', {

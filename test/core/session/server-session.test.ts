@@ -288,7 +288,7 @@ describe('requests', () => {
     const start = { kind: 'earliest' } as const
     world.hear(
       encodeFrame('QUERY', {
-        requestId: 1, topic: 'orders', messageId: undefined, key: 'k', fromMs: 0, toMs: 1, messageCountMax: 1,
+        requestId: 1, topic: 'orders', messageId: undefined, key: 'k', fromMs: 0, toMs: 1, after: undefined, messageCountMax: 1,
       }),
       encodeFrame('CREATE_TOPIC', {
         requestId: 2, topic: 'orders',

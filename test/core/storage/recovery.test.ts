@@ -254,7 +254,7 @@ describe('opening a store', () => {
     for (const damaged of [4, 5, 6]) await damageRecord(world, damaged)
     const fromMs = times[8] as number
     expect((await world.join('t', { start: { kind: 'timestamp', timestampMs: fromMs } })).bodies).toEqual(numbers(80, 100))
-    const range = { fromMs, toMs: fromMs + 1, messageCountMax: 100, messageId: undefined, key: undefined }
+    const range = { fromMs, toMs: fromMs + 1, after: undefined, messageCountMax: 100, messageId: undefined, key: undefined }
     expect(await world.must<readonly unknown[]>((answer) => world.broker.query({ topic: 't', ...range }, answer)))
       .toHaveLength(10)
   })

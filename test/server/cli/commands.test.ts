@@ -216,6 +216,17 @@ describe('query', () => {
       expect(await run(args)).toMatchObject({ exitCode: 2 })
     }
   })
+
+  test('finds more than the relay answers at once', async () => {
+    const lines = Array.from({ length: 600 }, (_, index) => `${index}\n`).join('')
+    expect(await run(['send', 'long', '--lines'], { input: lines })).toMatchObject({ exitCode: 0 })
+    const bodies = async (...more: string[]): Promise<unknown[]> =>
+      (await jsonOf<{ body: string }[]>('query', 'long', '--from', '5m ago', ...more)).map(({ body }) => body)
+    expect(await bodies()).toHaveLength(64)
+    const all = await bodies('--max', '1000')
+    expect(all).toHaveLength(600)
+    expect(new Set(all).size).toBe(600)
+  })
 })
 
 describe('bench', () => {
