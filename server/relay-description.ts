@@ -2,10 +2,11 @@
 // are the reader's to make, from two looks.
 
 import { memoryUsage } from 'node:process'
-import type { BrokerStats, Histogram } from '../core/broker/stats.ts'
+import type { BrokerStats } from '../core/broker/stats.ts'
 import type { RelayDescription } from '../core/protocol/frames.ts'
 import type { SessionCounters } from '../core/session/session-counters.ts'
 import { formatConfig, type RelayConfig } from './config.ts'
+import type { RecentQuantiles } from './recent-quantiles.ts'
 import { settingRows } from './settings.ts'
 
 export interface DescriptionSource {
@@ -14,12 +15,15 @@ export interface DescriptionSource {
   readonly config: RelayConfig
   readonly stats: BrokerStats
   readonly sessions: SessionCounters
+  /** Milliseconds that commits took lately. */
+  readonly commits: RecentQuantiles
 }
 
-export function describeRelay({ version, startedMs, config, stats, sessions }: DescriptionSource): RelayDescription {
+export function describeRelay(source: DescriptionSource): RelayDescription {
+  const { version, startedMs, config, stats, sessions, commits } = source
   const values = JSON.parse(formatConfig(config)) as Readonly<Record<string, unknown>>
   const settings = settingRows.map(({ key, meaning }) => ({ name: key, value: textOf(values[key]), meaning }))
-  return { version, startedMs, settings, figures: figuresOf(stats, sessions) }
+  return { version, startedMs, settings, figures: figuresOf(stats, sessions, commits) }
 }
 
 /** The share of the relay's time that goes into describing it, at most: a twentieth. */
@@ -49,8 +53,11 @@ function textOf(value: unknown): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }
 
-function figuresOf(stats: BrokerStats, sessions: SessionCounters): { name: string; value: number }[] {
+function figuresOf(
+  stats: BrokerStats, sessions: SessionCounters, commits: RecentQuantiles,
+): { name: string; value: number }[] {
   const { counters } = stats
+  const [commitP50Ms = 0, commitP99Ms = 0] = commits.look([0.5, 0.99])
   const figures: Readonly<Record<string, number>> = {
     connections: sessions.openCount,
     connectionsAcceptedTotal: sessions.acceptedCount,
@@ -78,23 +85,12 @@ function figuresOf(stats: BrokerStats, sessions: SessionCounters): { name: strin
     errorsTotal: [...sessions.errors.values()].reduce((sum, count) => sum + count, 0),
     slowReadersTotal: sessions.slowReaders,
     commitsTotal: counters.commits,
-    commitMicrosP50: quantile(counters.commitMs, 0.5) * 1_000,
-    commitMicrosP99: quantile(counters.commitMs, 0.99) * 1_000,
+    commitMicrosP50: commitP50Ms * 1_000,
+    commitMicrosP99: commitP99Ms * 1_000,
     storeUsedBytes: stats.storeUsedBytes,
     ...(Number.isFinite(stats.storeFreeBytes) ? { storeFreeBytes: stats.storeFreeBytes } : {}),
     cacheBytes: stats.tailCacheBytes,
     memoryBytes: memoryUsage.rss(),
   }
   return Object.entries(figures).map(([name, value]) => ({ name, value: Math.max(0, Math.floor(value)) }))
-}
-
-/** The bound below which so great a share of the values lies; of what is over the last, that one. */
-function quantile({ bounds, counts }: Histogram, share: number): number {
-  const wanted = counts.reduce((sum, count) => sum + count, 0) * share
-  let seen = 0
-  for (let index = 0; index < counts.length; index++) {
-    seen += counts[index] as number
-    if (seen >= wanted && seen > 0) return bounds[Math.min(index, bounds.length - 1)] as number
-  }
-  return 0
 }

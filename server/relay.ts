@@ -28,6 +28,7 @@ import { openLmdbStore } from './lmdb-store.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { findPagesFolder, readPages } from './pages.ts'
 import { describeRelay, lookSparingly } from './relay-description.ts'
+import { RecentQuantiles } from './recent-quantiles.ts'
 import { createSystemClock, createSystemRandom } from './system.ts'
 import { createTokenAuthenticate } from './token-auth.ts'
 import { startTraceExporter, type TraceExporter } from './trace-exporter.ts'
@@ -243,10 +244,12 @@ class RunningRelay implements Relay {
   #relayDoor(broker: Broker): RelayDoor {
     const sessions = this.#sessions
     const startedMs = Math.floor(this.#clock.now())
+    const monotonic = (): number => this.#clock.monotonic()
+    const commits = new RecentQuantiles(broker.counters.commitMs, monotonic)
     return {
       describe: lookSparingly(() => describeRelay({
-        version, startedMs, config: this.#config, stats: broker.stats(), sessions: this.#counters,
-      }), () => this.#clock.monotonic()),
+        version, startedMs, config: this.#config, stats: broker.stats(), sessions: this.#counters, commits,
+      }), monotonic),
       * connections() {
         for (const { summary } of sessions) if (summary !== undefined) yield summary
       },
