@@ -47,7 +47,10 @@ export function SettingsPage({ pulse }: PageProps): JSX.Element {
               label={t.settings} testId="settings" keyOf={({ name }) => name} empty={t.none}
               rows={info.settings.filter(({ name, value, meaning }) => holds(name, value, meaning))}
               columns={[
-                { title: t.name, cell: ({ name }) => <code>{name}</code> },
+                {
+                  title: t.name,
+                  cell: ({ name, meaning }) => <><code>{name}</code><span class="instead-of-minor" lang="en">{meaning}</span></>,
+                },
                 {
                   title: t.value,
                   cell: ({ value }) => value === '' ? <span class="soft">{t.unset}</span> : <code>{value}</code>,
