@@ -67,8 +67,8 @@ export class Nemesis {
   #schedule(kind: FaultKind): void {
     const { clock, workMs } = this.#deps
     // Soon for the first time, so that what is switched on strikes.
-    const [least, most] = this.landed.has(kind) ? [300, 4_000] : [0.05 * workMs, 0.8 * workMs]
-    clock.setTimer(this.#random.between(least, most), () => {
+    const [least, most] = this.landed.has(kind) ? [0.1, 1.4] : [0.05, 0.8]
+    clock.setTimer(this.#random.between(least, most) * workMs, () => {
       if (this.#isHealed) return
       const what = this.#strike(kind)
       if (what !== undefined) {

@@ -18,6 +18,8 @@ export interface SimOperatorDeps {
   readonly groups: readonly GroupRole[]
   readonly topics: readonly TopicPlan[]
   readonly isWorking: () => boolean
+  /** How long that is so. */
+  readonly workMs: number
   /** A message that was acknowledged, and its id; undefined before the first. */
   readonly anyAcknowledged: (random: SimRandom) => { readonly message: string; readonly messageId: string } | undefined
   readonly shared: SharedState
@@ -47,10 +49,10 @@ export class SimOperator {
   }
 
   async #run(): Promise<void> {
-    const { groups, isWorking, shared } = this.#deps
+    const { groups, isWorking, workMs, shared } = this.#deps
     const moved = groups.filter(({ isMoved }) => isMoved)
     for (;;) {
-      await new Promise<void>((resolve) => this.#process.setTimer(this.#random.between(200, 2_000), resolve))
+      await new Promise<void>((resolve) => this.#process.setTimer(this.#random.between(0.07, 0.7) * workMs, resolve))
       if (!isWorking()) break
       try {
         if (moved.length > 0 && this.#random.chance(0.7)) await this.#move(this.#random.pick(moved))

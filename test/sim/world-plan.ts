@@ -122,7 +122,7 @@ export function drawPlan(random: SimRandom): WorldPlan {
     limits: { ...drawLimits(random), transactionCheckCountMax: more.pick([5, 15]) },
     latencyMs: [0.1, random.pick([2, 40])],
     commitLatencyMs: [0.2, random.pick([2, 20])],
-    workMs: random.between(800, 2_200),
+    workMs: drawWorkMs(random),
     hasOperator: chosen.some(({ isMoved }) => isMoved) || random.chance(0.3),
     hasZombie: random.chance(0.3) && used.has('plain'),
     hasDelays,
@@ -190,4 +190,9 @@ function drawLimits(random: SimRandom): Limits {
     transactionCheckMs: 500,
     frameBytesMax: 2 * 1024 * 1024,
   }
+}
+
+/** Many short worlds find more than few long ones in the same time; but some faults need theirs. */
+function drawWorkMs(random: SimRandom): number {
+  return random.chance(0.06) ? random.between(1_500, 4_000) : random.between(300, 800)
 }

@@ -153,6 +153,9 @@ class World {
       const nemesis = this.#startWork()
       faults = nemesis.landed
       await this.#pass(this.#plan.workMs)
+      // Some faults find nothing to strike at first.
+      const isSpared = (): boolean => nemesis.kinds.length > 0 && nemesis.landed.size === 0
+      for (let longer = 0; isSpared() && longer < 20; longer++) await this.#pass(this.#plan.workMs / 4)
       this.#isHealed = true
       nemesis.heal()
       if (this.#plan.hasDelays || this.#plan.hasTransactions) this.#relay.catchUpWall()
@@ -196,7 +199,7 @@ class World {
       plan: this.#plan,
       history: this.#history,
       relayHistory: this.#relayHistory,
-      wereLate: nemesis.landed.has('client-freeze') || nemesis.landed.has('slow-path'),
+      wereLate: (['client-freeze', 'slow-path', 'stall'] as const).some((kind) => nemesis.landed.has(kind)),
       log,
     })
     const copyFindings = isDrained ? await this.#judgeCopies() : []
@@ -320,7 +323,7 @@ class World {
     const shared = this.#shared
     if (hasOperator) {
       void new SimOperator({
-        ...parts, groups, topics, shared,
+        ...parts, groups, topics, workMs, shared,
         isWorking: () => !this.#isHealed,
         anyAcknowledged: (random) => this.#anyAcknowledged(random),
       })

@@ -86,7 +86,12 @@ export class BusyPages {
       Number(document.querySelector('[data-testid=packed]')?.textContent?.replaceAll(/\D/g, '')))
   }
 
+  /** When no burst is on its way: those orders are in the page, and in the engine, until they are stored. */
   async look(): Promise<Look> {
+    await this.#demo.waitForFunction((least) => {
+      const find = (id: string) => document.querySelector<HTMLButtonElement>(`[data-testid=${id}]`)
+      return find('burst')?.disabled === false && Number(find('backlog')?.textContent?.replaceAll(/\D/g, '')) < least
+    }, {}, backlogMin * 2)
     const target = await this.#browser.waitForTarget((candidate) => candidate.type() === 'shared_worker')
     return {
       demo: await weightOf(await this.#demo.createCDPSession(), true),

@@ -1,5 +1,6 @@
-// Whether something grows: the straight line nearest to what was seen, so that one high value says little.
+// Whether something grows: by the median of the slopes between any two looks, so that a few high values say nothing.
 
+import { median } from '../bench/stats.ts'
 import type { Look, Weight } from './busy-pages.ts'
 
 /** Less than this share is how heaps breathe, not a leak; of little, less than so much. */
@@ -9,9 +10,9 @@ const slacks = { objectBytes: 256 * 1024, nodeCount: 50, listenerCount: 20 } as 
 export interface Growth {
   readonly name: string
   readonly unit: 'MiB' | 'elements' | 'listeners'
-  /** The mean. Bytes, where the unit is MiB. */
+  /** The median. Bytes, where the unit is MiB. */
   readonly typical: number
-  /** From the first look to the last, along the line. */
+  /** From the first look to the last, at that slope. */
   readonly grown: number
   readonly isFlat: boolean
 }
@@ -33,14 +34,6 @@ export function growthsOf(looks: readonly Look[]): readonly Growth[] {
 }
 
 function lineOf(values: readonly number[]): Pick<Growth, 'typical' | 'grown'> {
-  const middle = (values.length - 1) / 2
-  let above = 0
-  let below = 0
-  let sum = 0
-  for (const [at, value] of values.entries()) {
-    above += (at - middle) * value
-    below += (at - middle) ** 2
-    sum += value
-  }
-  return { typical: sum / values.length, grown: below === 0 ? 0 : above / below * (values.length - 1) }
+  const slopes = values.flatMap((value, at) => values.slice(0, at).map((earlier, from) => (value - earlier) / (at - from)))
+  return { typical: median(values), grown: slopes.length === 0 ? 0 : median(slopes) * (values.length - 1) }
 }
