@@ -1,5 +1,6 @@
 // A page's producer whose messages go through the outbox: checks them, and tells those that a lane has already from new
-// ones. It counts as its page does.
+// ones. It counts as its page does: what is refused takes no number, so nothing may be taken behind a refusal that the page
+// has not heard of, or a resend would count otherwise and be answered with another message's receipt.
 
 import { PocketError } from '../errors.ts'
 import { checkMessage } from '../record/message-codec.ts'
@@ -17,6 +18,8 @@ export interface OutboxProducer {
    * outbox or the device is, STORE_FAILED, CLOSED, or ABORTED where the signal is so already.
    */
   send(body: Uint8Array, options?: SendOptions): OutboxSend
+  /** It takes nothing any more, as something was refused; only where it was opened with `stopped`. */
+  readonly isStopped: boolean
   /** Ends the batch: a resend has the same batches. */
   seal(): void
   /** Resolves when all sends are stored here, or refused. What the relay has not got yet goes on its way without it. */
@@ -40,13 +43,22 @@ export class LaneProducer implements OutboxProducer {
   /** Ordinal of the next message. */
   #next: number
   #unstoredCount = 0
+  /** Of the message before. */
+  #stored: Promise<unknown> = Promise.resolve()
+  readonly #stopped: (() => void) | undefined
+  #isStopped = false
   #isClosed = false
   #idle: (() => void)[] = []
 
-  constructor(host: OutboxProducerHost, lane: OutboxLane, next: number) {
+  constructor(host: OutboxProducerHost, lane: OutboxLane, next: number, stopped: (() => void) | undefined) {
     this.#host = host
     this.lane = lane
     this.#next = next
+    this.#stopped = stopped
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped
   }
 
   send(body: Uint8Array, options?: SendOptions): OutboxSend {
@@ -54,19 +66,28 @@ export class LaneProducer implements OutboxProducer {
     try {
       sent = this.#send(body, options)
     } catch (cause) {
-      const error = asSendError(cause)
-      sent = { stored: Promise.reject(error), relayed: Promise.reject(error) }
-      sent.stored.catch(ignore)
-      sent.relayed.catch(ignore)
-      return sent
+      this.#stop()
+      // Told behind what came before it.
+      const refused = this.#unstoredCount === 0 ? Promise.reject(asSendError(cause)) : this.#behindOthers(asSendError(cause))
+      refused.catch(ignore)
+      sent = { stored: refused, relayed: refused }
     }
     this.#unstoredCount++
-    sent.stored.then(this.#stored, this.#stored)
+    this.#stored = sent.stored
+    sent.stored.then(this.#isAnswered, this.#isAnswered)
     return sent
+  }
+
+  #behindOthers(error: PocketError): Promise<never> {
+    const refuse = () => {
+      throw error
+    }
+    return this.#stored.then(refuse, refuse)
   }
 
   #send(body: Uint8Array, options: SendOptions | undefined): OutboxSend {
     if (this.#isClosed) throw new PocketError('CLOSED', 'the producer is closed')
+    if (this.#isStopped) throw new PocketError('INTERNAL', 'something before it was refused: open the producer anew')
     const { lane } = this
     if (this.#next < lane.assigned) return lane.again(this.#next++)
     const headers = this.#host.headers.of(options)
@@ -78,9 +99,10 @@ export class LaneProducer implements OutboxProducer {
     return sent
   }
 
-  readonly #stored = (): void => {
+  readonly #isAnswered = (): void => {
     this.#unstoredCount--
     if (this.#unstoredCount > 0) return
+    if (this.#isStopped) this.#stopped?.()
     for (const idle of this.#idle.splice(0)) idle()
   }
 
@@ -88,9 +110,14 @@ export class LaneProducer implements OutboxProducer {
     this.lane.seal()
   }
 
-  /** Nothing from there on was stored: what is sent next takes its place. */
+  /** Nothing from there on was stored, and is refused: what is sent next takes its place. */
   rolledBack(assigned: number): void {
+    if (this.#next > assigned) this.#stop()
     this.#next = Math.min(this.#next, assigned)
+  }
+
+  #stop(): void {
+    this.#isStopped = this.#stopped !== undefined
   }
 
   async close(): Promise<void> {

@@ -139,9 +139,13 @@ export class Outbox implements LaneHost, OutboxProducerHost {
 
   /**
    * A producer of a topic that counts as its owner does: what was stored before under the same identity is answered as
-   * duplicate. Throws BAD_NAME, CLOSED or STORE_FAILED.
+   * duplicate. `stopped`, for an owner that hears of refusals later: something was refused, and all before it is answered;
+   * nothing behind it is taken, so that it can open the producer anew and send that again. Throws BAD_NAME, CLOSED or
+   * STORE_FAILED.
    */
-  producer(topic: string, { producerId, producerEpoch, sequenceNext }: ProducerIdentity): OutboxProducer {
+  producer(
+    topic: string, { producerId, producerEpoch, sequenceNext }: ProducerIdentity, stopped?: () => void,
+  ): OutboxProducer {
     checkTopicName(topic)
     this.#checkOpen()
     const known = this.#lanesByName.get(nameKey(topic, producerId))
@@ -149,7 +153,7 @@ export class Outbox implements LaneHost, OutboxProducerHost {
     // A name that it does not know is of an outbox that lost its store: its messages are new.
     const lane = known ?? this.#addLane(topic, producerId, producerEpoch, sequenceNext)
     const next = name === undefined ? lane.assigned : name.base + sequenceNext
-    const producer = new LaneProducer(this, lane, next)
+    const producer = new LaneProducer(this, lane, next, stopped)
     this.#producers.add(producer)
     return producer
   }

@@ -23,6 +23,7 @@ const regressions: readonly (readonly [seed: number, found: string])[] = [
   [1118, 'an ack under way failed with CLOSED as its tab stood still, though the page’s consumer was open'],
   [1230, 'a consumer was made for a tab that had gone, and kept its leases for ever'],
   [10886, 'one failed read, as a reader of a copy began, ended it'],
+  [901095, 'a message was stored behind a refusal that its page had not heard of, and took the number of the refused one'],
 ]
 
 /** What runs come by now and then. */

@@ -21,6 +21,8 @@ export interface Look {
 /** The next burst is sent when fewer orders than this wait. */
 const backlogMin = 5_000
 const burstCount = 40_000
+/** How long a burst may take on a machine that is busy with other things. */
+const calmMsMax = 120_000
 /** The other pages of the console, one after the other. */
 const consolePages = ['topics', 'groups', 'messages', 'dead-letters', 'delayed', 'connections', 'settings'] as const
 
@@ -58,7 +60,7 @@ export class BusyPages {
   /** A burst, when the one before is nearly done. Throws what a page threw. */
   async work(): Promise<void> {
     if (this.#thrown.length > 0) throw new Error(`a page threw: ${this.#thrown[0]}`)
-    await this.#demo.evaluate((least, size) => {
+    await this.#demo.evaluate(async (least, size) => {
       const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid=${id}]`)
       const backlog = Number(find('backlog')?.textContent?.replaceAll(/\D/g, ''))
       const input = find('burst-size') as HTMLInputElement
@@ -66,8 +68,9 @@ export class BusyPages {
       if (backlog >= least || burst.disabled) return
       input.value = String(size)
       input.dispatchEvent(new Event('input', { bubbles: true }))
-      // Drawn by then: the button reads what the field holds.
-      requestAnimationFrame(() => burst.click())
+      // Drawn by then: the button reads what the field holds. Waited for: frames may be slow, and one burst is enough.
+      await new Promise((drawn) => requestAnimationFrame(drawn))
+      burst.click()
     }, backlogMin, burstCount)
   }
 
@@ -91,7 +94,7 @@ export class BusyPages {
     await this.#demo.waitForFunction((least) => {
       const find = (id: string) => document.querySelector<HTMLButtonElement>(`[data-testid=${id}]`)
       return find('burst')?.disabled === false && Number(find('backlog')?.textContent?.replaceAll(/\D/g, '')) < least
-    }, {}, backlogMin * 2)
+    }, { timeout: calmMsMax }, backlogMin * 2)
     const target = await this.#browser.waitForTarget((candidate) => candidate.type() === 'shared_worker')
     return {
       demo: await weightOf(await this.#demo.createCDPSession(), true),

@@ -98,9 +98,10 @@ export class DeviceWorld {
     this.relay.network.isDown = false
   }
 
-  producer(topic: string, identity: Partial<ProducerIdentity> = {}): OutboxProducer {
+  producer(topic: string, identity: Partial<ProducerIdentity> = {}, stopped?: () => void): OutboxProducer {
     const { producerId = '00000000000000aa', producerEpoch = 0, sequenceNext = 0 } = identity
-    return this.link.producer(topic, { identity: { producerId, producerEpoch, sequenceNext } })
+    const options = { identity: { producerId, producerEpoch, sequenceNext } }
+    return this.link.producer(topic, stopped === undefined ? options : { ...options, stopped })
   }
 
   /** Sends in one turn. */

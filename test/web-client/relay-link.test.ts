@@ -6,6 +6,7 @@ import { text } from '../../core/client/codec.ts'
 import { PocketError } from '../../core/errors.ts'
 import { authenticateAnybody } from '../../core/session/auth.ts'
 import { copiedTopicKey, outboxBatchKey, queueStateKey, recordKey, topicKey } from '../../core/storage/keys.ts'
+import type { OutboxSend } from '../../web-client/engine/relay-link.ts'
 import { bodyOf, collect, DeviceWorld } from './device-world.ts'
 
 const codeOf = (promise: Promise<unknown>) => promise.then(() => 'none', (error: PocketError) => error.code)
@@ -138,6 +139,36 @@ describe('the outbox', () => {
     world.goOnline()
     await world.until(send?.relayed as Promise<unknown>)
     expect((await world.atRelay('orders')).map(({ text }) => text)).toEqual(['m2'])
+  })
+
+  test('takes nothing behind a refusal until an owner that is told of it later opens the producer anew', async () => {
+    const world = await DeviceWorld.open()
+    world.goOffline()
+    const told: string[] = []
+    const tell = (what: string) => (result: unknown) => void told.push(`${what} ${(result as PocketError).code ?? 'stored'}`)
+    const follow = (send: OutboxSend | undefined, what: string) => send?.stored.then(tell(what), tell(what))
+    const producer = world.producer('orders', {}, () => told.push('stopped'))
+    follow(world.send(producer, ['m0'])[0], 'm0')
+    // Too large: refused at once, and told behind what came before.
+    follow(world.send(producer, ['x'.repeat(2 ** 21)])[0], 'bad')
+    expect(producer.isStopped).toBe(true)
+    await world.relay.pass(100)
+    expect(told).toEqual(['m0 stored', 'stopped', 'bad MESSAGE_TOO_LARGE'])
+    // The engine dies before the page hears of any of it: numbers are as they were.
+    await world.restart()
+    const again = world.send(world.producer('orders'), ['m0', 'm1'])
+    const stored = await world.until(Promise.all(again.map((send) => send.stored)))
+    expect(stored.map(({ duplicate }) => duplicate)).toEqual([true, false])
+    // A commit that fails stops it too, with all that waited.
+    const full = world.producer('orders', { sequenceNext: 2 }, () => told.push('stopped again'))
+    world.outbox.faults.capacityBytes = 100
+    const refused = world.send(full, ['m2', 'm3'])
+    expect(await world.until(Promise.all(refused.map((send) => codeOf(send.stored))))).toEqual(['STORE_FULL', 'STORE_FULL'])
+    expect(full.isStopped).toBe(true)
+    expect(told.at(-1)).toBe('stopped again')
+    world.outbox.faults.capacityBytes = Infinity
+    const [next] = world.send(world.producer('orders', { sequenceNext: 2 }), ['m4'])
+    expect(await world.until(next?.stored as Promise<unknown>)).toEqual({ messageId: '00000000000000aa-0-2', duplicate: false })
   })
 
   test('skips a damaged batch, tells it, and sends the others', async () => {

@@ -74,6 +74,11 @@ export interface BroadcastOptions extends ConsumeOptions {
   readonly echo?: boolean
 }
 
+export interface RelayProducerOptions {
+  readonly identity: ProducerIdentity
+  readonly stopped?: () => void
+}
+
 /** The device's one connection to its relay, with the outbox and the copies of topics. */
 export interface RelayLink {
   /** CLUSTERING consumers, receivers, pulls, requests, transactions, admin: straight to the relay. */
@@ -81,9 +86,10 @@ export interface RelayLink {
   readonly status: RelayLinkStatus
   /**
    * A producer that counts as its page does. The page's numbers stay valid whatever the relay refuses, so it need not be
-   * told of new ones: ids of what it sends from then on show them. Throws BAD_NAME, CLOSED or STORE_FAILED.
+   * told of new ones: ids of what it sends from then on show them. Where the device refuses something nothing behind it is
+   * taken (`stopped`): the page is to open the producer anew. Throws BAD_NAME, CLOSED or STORE_FAILED.
    */
-  producer(topic: string, options: { readonly identity: ProducerIdentity }): OutboxProducer
+  producer(topic: string, options: RelayProducerOptions): OutboxProducer
   /**
    * A BROADCASTING consumer of the device's copy: reads on while offline, from where its group stands on this device.
    * `subscribed` waits for the relay only where the copy can't say where to begin. Throws as `Topic.consume` does.
@@ -159,8 +165,8 @@ class DeviceRelayLink implements RelayLink {
     }
   }
 
-  producer(topic: string, { identity }: { readonly identity: ProducerIdentity }): OutboxProducer {
-    return this.#outbox.producer(topic, identity)
+  producer(topic: string, { identity, stopped }: RelayProducerOptions): OutboxProducer {
+    return this.#outbox.producer(topic, identity, stopped)
   }
 
   broadcast(topic: string, { echo = false, ...options }: BroadcastOptions): PushConsumer<Uint8Array> {

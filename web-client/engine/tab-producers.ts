@@ -29,6 +29,8 @@ export class TabProducers {
 
   open({ producer, topic, home, producerId, producerEpoch, sequenceNext }: OpenProducer): void {
     const line = this.#line
+    // After a refusal it comes again.
+    void this.#producers.get(producer)?.close()
     const options = {
       identity: { producerId, producerEpoch, sequenceNext },
       renumbered: (identity: { readonly producerId: string; readonly producerEpoch: number; readonly sequenceNext: number }) => {
@@ -48,10 +50,15 @@ export class TabProducers {
           close: () => host.close(),
         })
       } else {
-        const outbox = line.relay().producer(topic, options)
         const relayed = new Answers(line, producer, 'relayed')
+        const stopped = () => line.clock.defer(() => {
+          answers.flush()
+          line.post({ kind: 'resend', producer })
+        })
+        const outbox = line.relay().producer(topic, { ...options, stopped })
         this.#producers.set(producer, {
           send(body, sendOptions, index) {
+            if (outbox.isStopped) return
             const send = outbox.send(body, sendOptions)
             answers.follow(index, send.stored)
             relayed.follow(index, send.relayed)

@@ -53,6 +53,7 @@ export class PageProducer implements LineParticipant {
   #openBytes = 0
   #options: (PortSendOptions | undefined)[] | undefined
   #waiters: (() => void)[] = []
+  #closers: (() => void)[] = []
   #isFlushDue = false
   #isHurried = false
 
@@ -108,9 +109,11 @@ export class PageProducer implements LineParticipant {
     this.#flush()
   }
 
-  /** Resolves when all is answered. */
+  /** Resolves when all that was sent is answered. */
   async close(): Promise<void> {
     this.#flush()
+    const end = this.#indexNext
+    while (this.#oldest < end) await new Promise<void>((answered) => this.#closers.push(answered))
     await this.#line.call('closeProducer', [this.id]).catch(ignore)
     this.#line.participants.delete(this.id)
   }
@@ -119,6 +122,11 @@ export class PageProducer implements LineParticipant {
 
   attached(): void {
     this.#isHurried = false
+    this.#begin()
+  }
+
+  /** Under its identity goes all that is not answered. */
+  #begin(): void {
     this.#line.post({ kind: 'producer', producer: this.id, topic: this.#topic, home: this.#home, ...this.#identity })
     for (const chunk of this.#chunks) this.#post(chunk)
   }
@@ -135,7 +143,7 @@ export class PageProducer implements LineParticipant {
     this.#entries.clear()
     this.#chunks = []
     this.#bodies = []
-    for (const wake of this.#waiters.splice(0)) wake()
+    for (const wake of [...this.#waiters.splice(0), ...this.#closers.splice(0)]) wake()
   }
 
   hear(message: FromEngine): void {
@@ -146,6 +154,8 @@ export class PageProducer implements LineParticipant {
       case 'refused':
       case 'relay-refused':
         return this.#refused(message)
+      case 'resend':
+        return this.#begin()
       case 'renumbered': {
         const { producerId, producerEpoch, sequenceNext } = message
         this.#identity = { producerId, producerEpoch, sequenceNext }
@@ -206,6 +216,12 @@ export class PageProducer implements LineParticipant {
     return relaying
   }
 
+  /** Index of the first that is not answered. */
+  get #oldest(): number {
+    const [oldest = this.#indexNext] = this.#entries.keys()
+    return oldest
+  }
+
   /** Chunks that are answered to the end are forgotten. */
   #answered(index: number, count: number): void {
     for (let chunk = this.#chunks[0]; chunk !== undefined; chunk = this.#chunks[0]) {
@@ -218,6 +234,7 @@ export class PageProducer implements LineParticipant {
     if (this.#waiters.length > 0 && this.#entries.size < roomCount * 0.75 && this.#pendingBytes < roomBytes * 0.75) {
       for (const wake of this.#waiters.splice(0)) wake()
     }
+    for (const wake of this.#closers.splice(0)) wake()
     if (this.#mayPost) this.#flush()
   }
 

@@ -81,7 +81,7 @@ export type Outcome<T> = { readonly value: T } | { readonly error: WireError }
 /** What goes with a message, without what can't be cloned. */
 export type PortSendOptions = Omit<SendOptions, 'signal'>
 
-/** A producer of the page, told before its first send and again to every new engine. */
+/** A producer of the page, told before its first send, again to every new engine, and after `resend`. */
 export interface OpenProducer {
   readonly kind: 'producer'
   /** Of this page. */
@@ -141,6 +141,15 @@ export interface Renumbered {
   readonly producerId: string
   readonly producerEpoch: number
   readonly sequenceNext: number
+}
+
+/**
+ * Something was refused, and all before it is answered. What the page had sent behind it was not taken: it opens the
+ * producer again and sends all that is not answered.
+ */
+export interface ResendAsked {
+  readonly kind: 'resend'
+  readonly producer: number
 }
 
 // ── consuming ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,8 +308,8 @@ export interface TokenAsked {
 export type FromPage =
   | Hello | TabPace | Nudge | Ping | OpenProducer | SendChunk | Credit | Settle
 export type FromEngine =
-  | Welcome | Farewell | Ping | Sent | SendRefused | Renumbered | Delivered | Settled | LeaseLost | GapTold | ConsumerEnded
-  | ErrorTold | StatusTold | CheckAsked | TokenAsked
+  | Welcome | Farewell | Ping | Sent | SendRefused | Renumbered | ResendAsked | Delivered | Settled | LeaseLost | GapTold
+  | ConsumerEnded | ErrorTold | StatusTold | CheckAsked | TokenAsked
 
 // ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
