@@ -100,14 +100,16 @@ function optionsOf({ place, series, spanMs, height, format }: {
       y: { range: (_chart, _min, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
     },
     axes: [
-      { ...axis, space: 90, size: 32, values: (_chart, ticks) => ticks.map((seconds) => formatTime(seconds * 1000)) },
+      { ...axis, space: 60, size: 32, values: (_chart, ticks) => ticks.map((seconds) => formatTime(seconds * 1000)) },
       { ...axis, size: 52, values: (_chart, ticks) => ticks.map((value) => format(value)) },
     ],
     series: [
       {},
-      ...series.map(({ label, colour }): UPlot.Series => {
+      ...series.map(({ label, colour }, index): UPlot.Series => {
         const stroke = style.getPropertyValue(colour)
-        return { label, stroke, width: 2, points: { show: false }, fill: `${stroke}22` }
+        const line = { label, stroke, width: 2, points: { show: false } }
+        // Two that are alike lie on each other: through the dashes the one below is seen.
+        return index === 0 ? { ...line, fill: `${stroke}22` } : { ...line, dash: [7, 5] }
       }),
     ],
   }

@@ -15,7 +15,7 @@ const en = {
   traffic: 'Messages a second', trafficChart: 'Messages in and out a second, over the last five minutes',
   in: 'in', out: 'out',
   backlog: 'Backlog', backlogChart: 'Messages that wait and messages in hand, over the last five minutes',
-  waiting: 'waiting', inHand: 'in hand',
+  waiting: 'waiting', inHand: 'in hand', backlogNow: 'backlog',
   latency: 'Time of a commit', latencyChart: 'Milliseconds a commit takes, p50 and p99, over the last five minutes',
   perSecond: (text: string) => `${text} a second`,
   bytesIn: 'bytes in', bytesOut: 'bytes out', acked: 'acked', redelivered: 'delivered again', deadLetters: 'dead letters',
@@ -29,7 +29,7 @@ const zh: typeof en = {
   traffic: '每秒消息数', trafficChart: '最近五分钟每秒流入和流出的消息',
   in: '流入', out: '流出',
   backlog: '积压', backlogChart: '最近五分钟等待中和处理中的消息',
-  waiting: '等待', inHand: '处理中',
+  waiting: '等待', inHand: '处理中', backlogNow: '积压',
   latency: '提交耗时', latencyChart: '最近五分钟提交耗时（毫秒），p50 与 p99',
   perSecond: (text) => `每秒 ${text}`,
   bytesIn: '流入字节', bytesOut: '流出字节', acked: '已确认', redelivered: '重新投递', deadLetters: '死信',
@@ -67,7 +67,7 @@ function Numbers({ beat: { info, rates } }: { beat: Beat }): JSX.Element {
       <Figure label={t.perSecond(t.in)} value={rate('messagesInTotal')} testId="figure-in" />
       <Figure label={t.perSecond(t.out)} value={rate('messagesOutTotal')} testId="figure-out" />
       <Figure label={t.perSecond(t.acked)} value={rate('ackedTotal')} />
-      <Figure label={t.backlog} value={<a href={hrefOf('groups')}>{count('backlog')}</a>} testId="figure-backlog" />
+      <Figure label={t.backlogNow} value={<a href={hrefOf('groups')}>{count('backlog')}</a>} testId="figure-backlog" />
       <Figure label={t.inHand} value={count('inFlight')} />
       <Figure label={t.p99} value={formatSpan(commitMs)} testId="figure-commit" />
       <Figure
