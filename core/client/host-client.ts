@@ -15,12 +15,20 @@ export interface HostProducer {
   seal(): void
   /** No further `send`; resolves when all before it are answered. */
   close(): Promise<void>
+  /** See {@link HostProducerOptions.stopped}. */
+  readonly isStopped: boolean
 }
 
 export interface HostProducerOptions {
   readonly identity: ProducerIdentity
-  /** What is not answered goes again under this identity, from its sequence on; told before it is sent. */
-  readonly renumbered?: (identity: ProducerIdentity) => void
+  /** What is not answered goes again under this identity, from its sequence on; told before `stopped`. */
+  readonly renumbered: (identity: ProducerIdentity) => void
+  /**
+   * Something was refused, all before it is answered and nothing behind it is stored: that is not answered any more, and
+   * nothing more is taken. Its owner opens a producer anew and sends it again, when it has heard of the refusal: it counts
+   * for itself, and must not be ahead of what it knows.
+   */
+  readonly stopped: () => void
 }
 
 export interface HostClient extends Client {

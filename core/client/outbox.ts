@@ -139,9 +139,8 @@ export class Outbox implements LaneHost, OutboxProducerHost {
 
   /**
    * A producer of a topic that counts as its owner does: what was stored before under the same identity is answered as
-   * duplicate. `stopped`, for an owner that hears of refusals later: something was refused, and all before it is answered;
-   * nothing behind it is taken, so that it can open the producer anew and send that again. Throws BAD_NAME, CLOSED or
-   * STORE_FAILED.
+   * duplicate. `stopped`, for an owner that hears of refusals later: as in {@link HostProducerOptions}. Throws BAD_NAME,
+   * CLOSED or STORE_FAILED.
    */
   producer(
     topic: string, { producerId, producerEpoch, sequenceNext }: ProducerIdentity, stopped?: () => void,

@@ -4,7 +4,8 @@
 //   send() ──> open batch ──turn ended──> queued ──room, link up──> unanswered ──PUBLISHED, in order──> receipts
 //                                                                     │  ^  │
 //                                     connection lost: sent again as is ┘  └─ refused: rejected, and what stands behind
-//                                                                            it goes again under the next epoch from 0
+//                                                                            it goes again under the next epoch from 0,
+//                                                                            or is left to an owner who counts for itself
 
 import { must } from '../assert.ts'
 import { ByteWriter } from '../bytes.ts'
@@ -49,7 +50,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   #producerId: ProducerId
   #producerEpoch = 0
   #sequenceNext = 0
-  readonly #renumbered: HostProducerOptions['renumbered']
+  readonly #host: HostProducerOptions | undefined
   readonly #writer = new ByteWriter(1024)
   readonly #scratch = new ByteWriter(256)
   readonly #headers: SendHeaders
@@ -65,6 +66,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   /** Set while the relay takes nothing for now. */
   #cancelPause: CancelTimer | undefined
   #end: PocketError | undefined
+  #isStopped = false
   readonly #roomy = Promise.resolve()
   #roomWaiters: { readonly resolve: () => void; readonly reject: (error: PocketError) => void }[] = []
   #idleWaiters: (() => void)[] = []
@@ -77,13 +79,17 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     this.#producerId = host?.identity.producerId ?? producerIdToText(deps.random.bytes(8))
     this.#producerEpoch = host?.identity.producerEpoch ?? 0
     this.#sequenceNext = host?.identity.sequenceNext ?? 0
-    this.#renumbered = host?.renumbered
+    this.#host = host
     deps.session.join(this)
   }
 
   /** Messages sent and not answered, those that wait for their turn included. */
   get inFlightCount(): number {
     return this.#pendingCount
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped
   }
 
   send(value: T, options?: SendOptions): Promise<SendReceipt> {
@@ -333,6 +339,8 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     this.#remove(head)
     head.rejectAll(error)
     if (code === 'PRODUCER_FENCED') this.#producerId = producerIdToText(this.#deps.random.bytes(8))
+    // Its number is free again: an owner who counts for itself goes on from there.
+    else if (this.#host !== undefined) return this.#stop(this.#host)
     this.#renumber()
   }
 
@@ -351,13 +359,33 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   #renumber(): void {
     this.#producerEpoch++
     this.#sequenceNext = 0
-    this.#renumbered?.({ producerId: this.#producerId, producerEpoch: this.#producerEpoch, sequenceNext: 0 })
+    if (this.#host !== undefined) {
+      this.#host.renumbered({ producerId: this.#producerId, producerEpoch: this.#producerEpoch, sequenceNext: 0 })
+      return this.#stop(this.#host)
+    }
     for (const batch of this.#unanswered) {
       if (batch.outcome !== undefined && !(batch.outcome instanceof PocketError)) continue
       this.#place(batch)
       if (this.#isUp) this.#publish(batch)
       else batch.outcome = undefined
     }
+  }
+
+  /** Leaves what is not answered to its owner. */
+  #stop(host: HostProducerOptions): void {
+    const { session, window } = this.#deps
+    for (const { requestId, byteCount } of this.#unanswered.splice(0)) {
+      if (requestId !== 0) session.forgetRequest(requestId)
+      window.give(byteCount)
+    }
+    this.#queued = []
+    this.#open = undefined
+    this.#writer.finish()
+    this.#pendingCount = 0
+    this.#pendingBytes = 0
+    this.#isStopped = true
+    this.#end ??= new PocketError('CLOSED', 'something was refused: open the producer anew')
+    host.stopped()
   }
 
   #remove(head: PublishBatch<SendReceipt>): void {

@@ -85,6 +85,35 @@ describe('device topics', () => {
     expect(got).toEqual(Array.from({ length: 400 }, (_, index) => index))
   })
 
+  test('what a topic refuses is refused alone, wherever it stands, and the others are stored once and in order', async () => {
+    const { client } = world.page()
+    await client.admin.createTopic('numbers', { messageType: 'NORMAL', queueCount: 1 })
+    const topic = client.topic<number>('numbers')
+    const isRefused = (index: number): boolean => index % 7 === 3
+    const sends: Promise<unknown>[] = []
+    for (let index = 0; index < 200; index++) {
+      const send = topic.send(index, isRefused(index) ? { messageGroup: 'none here' } : {})
+      sends.push(send)
+      send.catch(() => {})
+      if (index % 20 === 5) await undefined
+      if (index === 120) {
+        await sends[60]
+        world.kill()
+        void world.start()
+      }
+    }
+    const outcomes = await Promise.allSettled(sends)
+    for (const [index, outcome] of outcomes.entries()) {
+      if (isRefused(index)) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'MESSAGE_TYPE_MISMATCH' } })
+      else expect(outcome).toMatchObject({ status: 'fulfilled' })
+    }
+    const got: number[] = []
+    for await (const message of client.topic<number>('numbers').consume({ group: 'g' })) {
+      if (got.push(message.value) === outcomes.filter(({ status }) => status === 'fulfilled').length) break
+    }
+    expect(got).toEqual(Array.from({ length: 200 }, (_, index) => index).filter((index) => !isRefused(index)))
+  })
+
   test('a consumer goes on with the next engine', async () => {
     const { client } = world.page()
     const topic = client.topic<number>('numbers')

@@ -33,6 +33,10 @@ export class TabProducers {
     void this.#producers.get(producer)?.close()
     const options = {
       identity: { producerId, producerEpoch, sequenceNext },
+      stopped: () => line.clock.defer(() => {
+        answers.flush()
+        line.post({ kind: 'resend', producer })
+      }),
       renumbered: (identity: { readonly producerId: string; readonly producerEpoch: number; readonly sequenceNext: number }) => {
         // The page must not take what was answered before for what comes now.
         answers.flush()
@@ -45,17 +49,15 @@ export class TabProducers {
       if (home === 'device') {
         const host = line.client('device').producer(topic, options)
         this.#producers.set(producer, {
-          send: (body, sendOptions, index) => answers.follow(index, host.send(body, sendOptions)),
+          send(body, sendOptions, index) {
+            if (!host.isStopped) answers.follow(index, host.send(body, sendOptions))
+          },
           seal: () => host.seal(),
           close: () => host.close(),
         })
       } else {
         const relayed = new Answers(line, producer, 'relayed')
-        const stopped = () => line.clock.defer(() => {
-          answers.flush()
-          line.post({ kind: 'resend', producer })
-        })
-        const outbox = line.relay().producer(topic, { ...options, stopped })
+        const outbox = line.relay().producer(topic, options)
         this.#producers.set(producer, {
           send(body, sendOptions, index) {
             if (outbox.isStopped) return
