@@ -10,6 +10,8 @@ export type RelayPhase = 'starting' | 'ready' | 'draining' | 'failed'
 
 export interface HttpHandlerOptions {
   readonly phase: () => RelayPhase
+  /** False while the store has no room for messages. */
+  readonly hasRoom: () => boolean
   /** Undefined until the broker is open. */
   readonly metrics: () => Metrics | undefined
   readonly version: string
@@ -48,6 +50,7 @@ async function answerTo({ method, url, headers }: IncomingMessage, options: Http
     case '/healthz':
       return phase === 'failed' ? { status: 503, text: 'failed\n' } : { status: 200, text: 'ok\n' }
     case '/readyz':
+      if (phase === 'ready' && !options.hasRoom()) return { status: 503, text: 'full: the store has no room for messages\n' }
       return { status: phase === 'ready' ? 200 : 503, text: `${phase}\n` }
     case '/metrics': {
       const metrics = options.metrics()

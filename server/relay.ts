@@ -130,6 +130,7 @@ class RunningRelay implements Relay {
       version,
       pages,
       phase: () => this.#phase,
+      hasRoom: () => this.#broker?.hasRoom ?? true,
       metrics: () => this.#metrics,
       failed: (error) => {
         this.#log.error('bug in the HTTP side', { error: String(error), stack: (error as Error).stack })

@@ -10,7 +10,7 @@ import type { RetryPolicy } from '../model/topic.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
-import type { Store, StoreWrite } from '../ports/store.ts'
+import type { Store, StoreSpace, StoreWrite } from '../ports/store.ts'
 import type {
   DelayedMessage, GroupDescription, GroupSummary, Timeline, TopicDescription, TopicSummary, TransactionSummary,
 } from '../protocol/frames.ts'
@@ -225,7 +225,7 @@ export class Broker implements BrokerDoor {
     positions.restore(recovered.topics)
     this.#delays.restore(recovered)
     this.#transactions.restore(recovered.transactions)
-    this.#publisher.noteSpace(store.space())
+    this.#noteSpace(store.space())
     this.#housekeeping = new Housekeeping(recovered.deletedTopicIds, {
       rewriting,
       compaction: new Compaction({ store, clock, limits, log, registry, rewriting, counters }),
@@ -351,12 +351,26 @@ export class Broker implements BrokerDoor {
     })
   }
 
+  /** Clients' messages are taken: the store has more free room than its reserve. */
+  get hasRoom(): boolean {
+    return this.#publisher.hasRoom
+  }
+
   // ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #noteSpace(space: StoreSpace): void {
+    const publisher = this.#publisher
+    const hadRoom = publisher.hasRoom
+    publisher.noteSpace(space)
+    if (publisher.hasRoom === hadRoom) return
+    const { freeBytes } = space
+    this.#deps.log.info(hadRoom ? 'no room for messages: publishes are refused' : 'room for messages again', { freeBytes })
+  }
 
   #prepare(writes: StoreWrite[]): void {
     this.counters.turns++
     const { clock, store } = this.#deps
-    this.#publisher.noteSpace(store.space())
+    this.#noteSpace(store.space())
     const nowMs = clock.now()
     this.#delays.fire(nowMs, writes)
     this.#transactions.seal(nowMs, writes)

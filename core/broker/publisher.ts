@@ -243,6 +243,11 @@ export class Publisher {
     this.#dirtyTopics.delete(topic)
   }
 
+  /** Clients' messages are taken. */
+  get hasRoom(): boolean {
+    return this.#roomBytes > 0
+  }
+
   /** The store's answer may be some seconds old: until it changes, what was added is counted here. */
   noteSpace({ freeBytes }: StoreSpace): void {
     if (freeBytes !== this.#freeBytes) this.#roomBytes = freeBytes - this.#deps.limits.storeReserveBytes - this.#turnBytes

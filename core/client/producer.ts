@@ -9,7 +9,7 @@
 
 import { must } from '../assert.ts'
 import { ByteWriter } from '../bytes.ts'
-import { PocketError } from '../errors.ts'
+import { type ErrorCode, PocketError } from '../errors.ts'
 import { fixedLimits } from '../limits.ts'
 import type { ProducerId } from '../model/message.ts'
 import type { CancelTimer, Clock } from '../ports/clock.ts'
@@ -35,6 +35,8 @@ const roomMessageCount = 16_384
 const roomBytes = 4 * 1024 * 1024
 /** Beyond it `send` refuses: whoever does not wait for `ready` gets no more memory. */
 const pendingBytesMax = 256 * 1024 * 1024
+/** So long a store may be full before sends are rejected. */
+const fullMsMax = 30_000
 
 export interface ProducerDeps {
   readonly session: ClientSession
@@ -330,7 +332,7 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
   /** The first of the unanswered was refused. */
   #refused(head: PublishBatch<SendReceipt>, error: PocketError): void {
     const { code, retryable } = error
-    if (retryable && (code !== 'INTERNAL' || head.refusalCount < internalErrorsMax)) return this.#pause(head, error)
+    if (retryable && this.#isPassing(head, code)) return this.#pause(head, error)
     const isForgotten = code === 'PRODUCER_UNKNOWN' || code === 'SEQUENCE_GAP'
     if (isForgotten && must(head.place, 'it was sent').baseSequence > 0) {
       // The relay has lost the producer's state, or messages it had acknowledged. This batch is not there.
@@ -342,6 +344,15 @@ export class Producer<T> implements SessionParticipant, TurnParticipant, WindowU
     // Its number is free again: an owner who counts for itself goes on from there.
     else if (this.#host !== undefined) return this.#stop(this.#host)
     this.#renumber()
+  }
+
+  /** A bug, or a full store, may last: then whoever sends has to know. */
+  #isPassing(head: PublishBatch<SendReceipt>, code: ErrorCode): boolean {
+    if (code === 'INTERNAL') return head.refusalCount < internalErrorsMax
+    if (code !== 'STORE_FULL') return true
+    const nowMs = this.#deps.clock.monotonic()
+    if (head.fullSinceMs === 0) head.fullSinceMs = Math.max(nowMs, 1)
+    return nowMs - head.fullSinceMs < fullMsMax
   }
 
   /** The relay takes nothing for now. What was sent behind it is refused as well, for the gap. */

@@ -41,6 +41,8 @@ export class PublishBatch<R> implements AnswerHandler {
   /** Its answer, kept until those before it have theirs. */
   outcome: AnswerFrame | PocketError | undefined
   refusalCount = 0
+  /** When it was refused first for want of room, by the monotonic clock; 0 where it was not. */
+  fullSinceMs = 0
   /** Indexes of messages whose senders gave up before it was sent. */
   #dropped: Set<number> | undefined
 

@@ -108,7 +108,8 @@ export interface Topic<T> {
    * Sends one message. Calls of one turn go as one batch; nothing waits for more to come. Resolves when durable; resent
    * by itself after a reconnect, recognised by the relay, in order, for as long as it takes. Rejects with BAD_ARGUMENT,
    * BAD_NAME or MESSAGE_TOO_LARGE for what may not be sent; with TOPIC_NOT_FOUND, MESSAGE_TYPE_MISMATCH, FORBIDDEN and
-   * the like as the relay says; with ABORTED, CLOSED, or OVERLOADED when 256 MiB wait to be sent.
+   * the like as the relay says; with STORE_FULL when the relay has had no room for 30 s; with ABORTED, CLOSED, or
+   * OVERLOADED when 256 MiB wait to be sent.
    */
   send(value: T, options?: SendOptions): Promise<SendReceipt>
   /**

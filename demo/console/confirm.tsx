@@ -42,6 +42,12 @@ export function confirm(question: Question): Promise<boolean> {
 
 /** Where the question appears; once on the page. */
 export function ConfirmDialog(): JSX.Element | null {
+  useEffect(() => {
+    // It is about what was shown when it was asked.
+    const left = () => asked.value?.settle(false)
+    addEventListener('hashchange', left)
+    return () => removeEventListener('hashchange', left)
+  }, [])
   const question = asked.value
   return question === undefined ? null : <Dialog key={question.title + question.word} question={question} />
 }

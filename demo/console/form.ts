@@ -109,6 +109,9 @@ export function textOf(error: PocketError): string {
 
 /** The field that an error is about: by its code, else the first that its text names. */
 export function fieldOf<F extends string>({ code, message }: PocketError, fields: readonly F[]): F | undefined {
+  // Of a message it is the body that is too large, or what goes with it: the text says which.
+  const isBeside = code === 'MESSAGE_TOO_LARGE' && message.includes('properties')
+  if (isBeside && fields.includes('properties' as F)) return 'properties' as F
   const byCode = fieldsOfCodes[code]?.find((name) => fields.includes(name as F))
   if (byCode !== undefined) return byCode as F
   if (code !== 'BAD_ARGUMENT' && code !== 'BAD_NAME' && code !== 'VALUE_INVALID' && code !== 'LIMIT_EXCEEDED') return undefined

@@ -26,12 +26,14 @@ export interface MessageListProps {
   /** Ids of those picked; without it nothing can be picked. */
   readonly picked?: ReadonlySet<string>
   readonly onPick?: (picked: ReadonlySet<string>) => void
+  /** Where the place says nothing. */
+  readonly hasNoPlace?: boolean
   /** Behind the place. */
   readonly extraColumns?: readonly Column<StoredMessage>[]
 }
 
 export function MessageList(props: MessageListProps): JSX.Element {
-  const { messages, label, testId, empty, selected, onSelect, picked, onPick, extraColumns = [] } = props
+  const { messages, label, testId, empty, selected, onSelect, picked, onPick, hasNoPlace = false, extraColumns = [] } = props
   const t = textsOf(en, zh)
   const columns: Column<StoredMessage>[] = [
     ...(picked === undefined ? [] : [pickColumn(messages, picked, onPick)]),
@@ -47,7 +49,9 @@ export function MessageList(props: MessageListProps): JSX.Element {
         </button>
       ),
     },
-    { title: t.place, cell: ({ topic, queueId, offset }) => `${topic}/${queueId}@${offset}`, isMinor: true },
+    ...(hasNoPlace ? [] : [{
+      title: t.place, cell: ({ topic, queueId, offset }: StoredMessage) => `${topic}/${queueId}@${offset}`, isMinor: true,
+    }]),
     ...extraColumns,
     { title: t.tag, cell: ({ tag }) => tag ?? '', isMinor: true },
     { title: t.keys, cell: ({ keys }) => keys.join(', '), isMinor: true },

@@ -1,5 +1,5 @@
-// What an operator typed, as values; BAD_ARGUMENT names the field where it is none. Durations need nothing: the client takes
-// them as they are typed, and says itself what is wrong.
+// What an operator typed, as values; BAD_ARGUMENT names the field where it is none. What is wrong
+// with a duration that has a unit the client says itself.
 
 import { type Duration, PocketError } from '../../core/index.ts'
 
@@ -8,8 +8,11 @@ const unitBytes: Readonly<Record<string, number>> = { b: 1, kib: 1024, mib: 1024
 /** A whole number; undefined where nothing is typed. The relay says which are allowed. */
 export function countOf(text: string, name: string): number | undefined {
   if (text.trim() === '') return undefined
-  const value = Number(text.replaceAll(/[_,\s]/g, ''))
-  if (!Number.isSafeInteger(value) || value < 0) throw bad(`${name} is ${JSON.stringify(text)}; it takes a whole number`)
+  // `1,5` is no way to write 15.
+  const isPlain = /^-?\d+$/.test(text.trim()) || /^\d{1,3}([,_ ]\d{3})+$/.test(text.trim())
+  const value = isPlain ? Number(text.replaceAll(/[_,\s]/g, '')) : Number.NaN
+  if (!Number.isSafeInteger(value)) throw bad(`${name} is ${JSON.stringify(text)}; it takes a whole number`)
+  if (value < 0) throw bad(`${name} is ${value}; it takes a whole number from 0 on`)
   return value
 }
 
@@ -29,11 +32,13 @@ export function bytesOf(text: string, name: string): number | undefined {
   return Math.round(Number(digits) * (unitBytes[unit.toLowerCase()] as number))
 }
 
-/** A duration as typed, `30s`; undefined where nothing is. A plain number is milliseconds. */
-export function durationOf(text: string): Duration | undefined {
+/** A duration as typed, `30s`; undefined where nothing is. A number needs its unit, but 0: who means hours must not get ms. */
+export function durationOf(text: string, name: string): Duration | undefined {
   const trimmed = text.trim()
   if (trimmed === '') return undefined
-  return (/^\d+$/.test(trimmed) ? Number(trimmed) : trimmed) as Duration
+  if (trimmed === '0') return 0
+  if (/^\d+$/.test(trimmed)) throw bad(`${name} is ${trimmed}; it takes a unit, such as ${trimmed}s, ${trimmed}h or ${trimmed}d`)
+  return trimmed as Duration
 }
 
 /** What a field for date and time holds; undefined where that is nothing. */
@@ -41,6 +46,7 @@ export function momentOf(text: string, name: string): Date | undefined {
   if (text.trim() === '') return undefined
   const date = new Date(text)
   if (Number.isNaN(date.getTime())) throw bad(`${name} is ${JSON.stringify(text)}; it takes a date with its time`)
+  if (date.getTime() < 0) throw bad(`${name} is ${JSON.stringify(text)}; it takes a time since 1970`)
   return date
 }
 

@@ -14,7 +14,7 @@ import { PeakScene } from './scenes/peak-view.tsx'
 import { PricesScene } from './scenes/prices-view.tsx'
 import { TraceScene } from './scenes/trace-view.tsx'
 import { UnpaidScene } from './scenes/unpaid-view.tsx'
-import { StatusView } from './status-view.tsx'
+import { Away, StatusView } from './status-view.tsx'
 
 const scenes: Readonly<Record<SceneName, (props: { sale: Sale }) => JSX.Element>> = {
   peak: PeakScene, life: LifeScene, prices: PricesScene, unpaid: UnpaidScene, payment: PaymentScene, offline: OfflineScene,
@@ -49,6 +49,7 @@ export function App({ sale }: { sale: Sale }): JSX.Element {
         </ol>
       </nav>
       <main id="main" tabIndex={-1}>
+        <Away mq={sale.room.mq} />
         <Shown key={shown} sale={sale} />
       </main>
     </>

@@ -12,26 +12,42 @@ export function Invite({ room }: { room: Room }): JSX.Element {
   const t = texts().invite
   const dialog = useRef<HTMLDialogElement>(null)
   const isCopied = useSignal(false)
-  const url = linkOf(room)
-  const isLocal = /^(localhost|127\.|\[::1\])/.test(location.hostname)
+  // The scene that is shown is part of it.
+  const url = useSignal(linkOf(room))
+  const field = useRef<HTMLAnchorElement>(null)
+  const relayHost = room.relay === undefined ? '' : new URL(room.relay, location.href).hostname
+  const isLocal = [location.hostname, relayHost].some((host) => /^(localhost$|127\.|\[::1\])/.test(host))
+
+  function open(): void {
+    url.value = linkOf(room)
+    isCopied.value = false
+    dialog.current?.showModal()
+  }
+
+  async function copy(): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(url.value)
+      isCopied.value = true
+    } catch {
+      // Pages without TLS have no clipboard: it is selected, to be copied by hand.
+      if (field.current !== null) getSelection()?.selectAllChildren(field.current)
+    }
+  }
+
   return (
     <>
-      <Button kind="primary" onClick={() => dialog.current?.showModal()} testId="invite">{t.open}</Button>
+      <Button kind="primary" onClick={open} testId="invite">{t.open}</Button>
       <dialog ref={dialog} class="invite" aria-labelledby="invite-title">
         <h2 id="invite-title">{t.title}</h2>
         <p>{t.lead}</p>
-        <QrCode text={url} label={t.qr} />
-        <a href={url} data-testid="invite-link">{url}</a>
+        <QrCode text={url.value} label={t.qr} />
+        <a ref={field} href={url.value} data-testid="invite-link">{url}</a>
         {room.relay === undefined ? <p class="hint">{t.noRelay}</p> : isLocal && <p class="hint">{t.local}</p>}
         <div class="row">
-          <Button
-            onClick={() => void navigator.clipboard.writeText(url).then(() => {
-              isCopied.value = true
-            }, () => {})}
-          >
+          <Button onClick={() => void copy()} testId="copy">
             {isCopied.value ? t.copied : t.copy}
           </Button>
-          <Button onClick={() => void window.open(url, '_blank', 'noopener')} testId="new-tab">{t.newTab}</Button>
+          <Button onClick={() => void window.open(url.value, '_blank', 'noopener')} testId="new-tab">{t.newTab}</Button>
           <Button kind="primary" onClick={() => dialog.current?.close()}>{t.close}</Button>
         </div>
       </dialog>

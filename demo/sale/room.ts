@@ -2,6 +2,7 @@
 // relay is, where topics live, and what they are called.
 
 import { connect, type Home, type TopicSettings, type WebClient, type WebTopic } from '../../web-client/index.ts'
+import { readSetting, writeSetting } from '../shared/settings.ts'
 
 /** What the page's address says. */
 export interface Address {
@@ -40,6 +41,8 @@ export interface Room {
   readonly home: Home
   /** This tab, for people: short and the same while the tab lives. */
   readonly tabName: string
+  /** This browser: the same in all its tabs, today and tomorrow. */
+  readonly deviceName: string
   /** The room's name of a topic or group. */
   nameOf(part: string): string
   /** A topic that is there when it resolves. */
@@ -50,17 +53,33 @@ export async function openRoom({ room, relay }: Address, token: () => string): P
   // Rooms of several relays on one static host are different browsers' worth of data.
   const name = `sale-${room}-${relay === undefined ? 'device' : hashOf(relay)}`
   const tabName = tabNameOf()
-  const options = { name, clientName: tabName, auth: token }
+  const deviceName = deviceNameOf()
+  // To a relay all tabs of a browser are one client.
+  const options = { name, clientName: relay === undefined ? tabName : deviceName, auth: token }
   const mq = relay === undefined ? await connect(options) : await connect(relay, options)
   const home: Home = relay === undefined ? 'device' : 'relay'
   const nameOf = (part: string): string => `sale-${room}-${part}`
   return {
-    name: room, mq, relay, home, tabName, nameOf,
+    name: room, mq, relay, home, tabName, deviceName, nameOf,
     async openTopic(part, { home: own = home, ...settings } = {}) {
       await mq.adminOf(own).createTopic(nameOf(part), { retention: '1d', trace: 1, ...settings })
       return mq.topic(nameOf(part), { home: own })
     },
   }
+}
+
+function deviceNameOf(): string {
+  const kept = readSetting('device')
+  if (kept !== undefined) return kept
+  const name = `device ${crypto.getRandomValues(new Uint32Array(1))[0]?.toString(36) ?? ''}`
+  writeSetting('device', name)
+  return name
+}
+
+/** A group for a reader that is new each time: it begins where it says. */
+export function newReader(): string {
+  // Not `crypto.randomUUID`, which pages without TLS do not have.
+  return `reader-${[...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join('')}`
 }
 
 /** Kept over reloads, but not by a copy of the tab's address. */

@@ -98,6 +98,15 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
+/** What needs the relay to open: tried until it is there. Until then `failure` says why it is not, and who needs it waits. */
+export async function opening<T>(failure: Failure, open: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const opened: T[] = []
+    if (await failure.during(async () => opened.push(await open()))) return opened[0] as T
+    await sleep(1_000)
+  }
+}
+
 /** Does it again and again, each time so long after the last one ended; what it throws is for the next time. */
 export function repeat(everyMs: number, work: () => unknown): void {
   const again = async (): Promise<void> => {

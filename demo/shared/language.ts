@@ -35,7 +35,7 @@ export function formatCount(count: number): string {
 
 /** A time of day with its seconds: `14:05:09`. */
 export function formatTime(timeMs: number): string {
-  return new Date(timeMs).toLocaleTimeString(language.value, { hour12: false })
+  return new Date(timeMs).toLocaleTimeString(language.value, { hourCycle: 'h23' })
 }
 
 /** A span of time in the unit that suits it: `3 ms`, `1.2 s`, `5 min`, `36 h`, `9 d`. */
@@ -52,7 +52,7 @@ export function formatSpan(spanMs: number): string {
 export function formatMoment(timeMs: number): string {
   const date = new Date(timeMs)
   if (date.toDateString() === new Date().toDateString()) return formatTime(timeMs)
-  return date.toLocaleString(language.value, { dateStyle: 'medium', timeStyle: 'medium', hour12: false })
+  return date.toLocaleString(language.value, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' })
 }
 
 /** A size in the unit that suits it: `512 B`, `1.5 MiB`. */

@@ -1,6 +1,7 @@
-// What a visitor chose for the looks of the pages, in this browser's localStorage; nothing where the browser keeps nothing.
+// What a visitor chose for the looks of the pages, and what this browser is called, in its localStorage; nothing where it keeps
+// nothing.
 
-type SettingName = 'theme' | 'language'
+type SettingName = 'theme' | 'language' | 'device'
 
 export function readSetting(name: SettingName): string | undefined {
   try {

@@ -2,16 +2,20 @@
 
 import { type Command, Option } from 'commander'
 import type { Client } from '../../core/client/api.ts'
-import { toPocketError } from '../../core/errors.ts'
+import { type PocketError, toPocketError } from '../../core/errors.ts'
 import type { Position } from '../../core/model/position.ts'
 import type { CommandContext } from './context.ts'
 import { failureOf, formatFailure } from './failure.ts'
+import { formatJsonLine } from './output.ts'
 import { given } from './values.ts'
 
 export const defaultUrl = 'ws://127.0.0.1:7600'
 
 /** Nobody wants to wait longer to learn that nothing listens there. */
 const connectTimeout = '3s'
+
+/** What an interrupted command may take to end in order. */
+const interruptedCloseMsMax = 2_000
 
 /** Options every such command has. */
 export interface ClientCommandOptions {
@@ -29,27 +33,55 @@ export function asClientCommand(command: Command, examples: readonly string[]): 
     .addOption(new Option('--url <url>', 'the relay').env('POCKETMQ_URL').default(defaultUrl))
     .addOption(new Option('--token <token>', 'shown to the relay').env('POCKETMQ_TOKEN'))
     .option('--json', 'print JSON for programs')
-    .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ pocketmq ${example}`).join('\n')}`)
+    .addHelpText('after', `\nExamples:\n${examples.map(commandLine).join('\n')}`)
+}
+
+/** Those that begin with another program name it themselves. */
+function commandLine(example: string): string {
+  return example.includes('| pocketmq ') ? `  $ ${example}` : `  $ pocketmq ${example}`
 }
 
 /** Connects, works, closes and sets the exit code. Never rejects: a failure is told in one line on stderr. */
 export async function runWithClient(context: CommandContext, options: ClientCommandOptions, work: Work): Promise<void> {
   const stop = new AbortController()
   let interruptedBy: number | undefined
+  let isLate = false
   const unwatch = context.onInterrupt((exitCode) => {
     interruptedBy = exitCode
     stop.abort()
   })
   try {
-    await using client = await connectForCommand(context, options, stop.signal)
-    tellTrouble(context, client)
-    await work(client, stop.signal)
+    const client = await connectForCommand(context, options, stop.signal)
+    const trouble = tellTrouble(context, options, client)
+    try {
+      await work(client, stop.signal)
+    } catch (thrown) {
+      trouble.isToldBy(toPocketError(thrown))
+      throw thrown
+    } finally {
+      isLate = !await closed(client, stop.signal)
+    }
   } catch (thrown) {
     if (interruptedBy === undefined) context.setExitCode(reportFailure(context, options, thrown))
   } finally {
     unwatch()
     if (interruptedBy !== undefined) context.setExitCode(interruptedBy)
+    if (interruptedBy !== undefined && isLate) {
+      context.errors.write('pocketmq: interrupted; what was sent last may or may not be stored\n')
+      context.end(interruptedBy)
+    }
   }
+}
+
+/** In order; but who interrupts does not wait for answers that may never come: false then. */
+async function closed(client: Client, stopSignal: AbortSignal): Promise<boolean> {
+  const closing = client.close().then(() => true)
+  const interrupted = new Promise<boolean>((resolve) => {
+    const wait = () => void setTimeout(() => resolve(false), interruptedCloseMsMax).unref()
+    if (stopSignal.aborted) wait()
+    else stopSignal.addEventListener('abort', wait, { once: true })
+  })
+  return Promise.race([closing, interrupted])
 }
 
 async function connectForCommand(
@@ -72,8 +104,18 @@ async function connectForCommand(
 }
 
 /** What happens beside the work: the link, gaps, failures nobody awaits. */
-function tellTrouble(context: CommandContext, client: Client): void {
+function tellTrouble(
+  context: CommandContext, { json }: ClientCommandOptions, client: Client,
+): { isToldBy(failure: PocketError): void } {
   const tell = (text: string) => context.errors.write(`pocketmq: ${text}\n`)
+  /** Not told yet: the command may fail with the same. */
+  let pending: PocketError[] = []
+  function tellErrors(): void {
+    for (const { code, message } of pending.splice(0)) {
+      if (json === true) context.errors.write(formatJsonLine({ error: { code, message } }))
+      else tell(`${message} (${code})`)
+    }
+  }
   let waiting = false
   client.on('link', ({ state, error }) => {
     if (state === 'waiting' && !waiting) {
@@ -88,7 +130,14 @@ function tellTrouble(context: CommandContext, client: Client): void {
     const position = ({ epoch, offset }: Position) => `offset ${offset} of epoch ${epoch}`
     tell(`messages are gone from ${topic}/${queueId}: after ${position(expected)} it goes on at ${position(next)}`)
   })
-  client.on('error', (error) => tell(`${error.message} (${error.code})`))
+  client.on('error', (error) => {
+    if (pending.push(error) === 1) setTimeout(tellErrors, 0)
+  })
+  return {
+    isToldBy(failure) {
+      pending = pending.filter(({ code, message }) => code !== failure.code || message !== failure.message)
+    },
+  }
 }
 
 /** Tells the failure and gives its exit code. */

@@ -22,6 +22,8 @@ export interface CommandContext {
    */
   onInterrupt(interrupt: (exitCode: number) => void): () => void
   setExitCode(exitCode: number): void
+  /** Ends it, whatever is still open. */
+  end(exitCode: number): void
 }
 
 /** The context of a real process. */
@@ -35,6 +37,7 @@ export function createProcessContext(): CommandContext {
     setExitCode(exitCode) {
       process.exitCode = exitCode
     },
+    end: (exitCode) => process.exit(exitCode),
   }
 }
 

@@ -40,12 +40,34 @@ export function formatFailure(failure: Failure): string {
 }
 
 function textOf(error: PocketError, url: string): string {
-  if (error.code === 'CONNECTION_REFUSED') return `no relay answers at ${url}`
-  return error.message
+  if (error.code !== 'CONNECTION_REFUSED') return error.message
+  return isNobodyThere(error) ? `no relay answers at ${url}` : `cannot connect to ${url}: ${reasonIn(error)}`
+}
+
+/** Nothing listens, or nothing that says why. */
+function isNobodyThere({ message }: PocketError): boolean {
+  return !/the server answered|ENOTFOUND|EAI_AGAIN|does not speak|certificate/i.test(message)
+}
+
+function reasonIn({ message }: PocketError): string {
+  return message.replace(/^no connection could be made: /, '').replace(/ \(close code \d+\)$/, '')
+}
+
+/** Where a code has several causes, and the text tells which. */
+function hintByText(error: PocketError): string | undefined {
+  const { code, message } = error
+  if (code === 'CONNECTION_REFUSED' && !isNobodyThere(error)) {
+    const isUnknown = /ENOTFOUND|EAI_AGAIN/.test(message)
+    return isUnknown ? 'Is the name of the host right?' : 'Is it the relay’s address, and does it let you in?'
+  }
+  if (code === 'TIMEOUT' && message.includes('reply')) return 'Does a consumer of it reply? `pocketmq consume --reply` does'
+  if (code === 'MESSAGE_TYPE_MISMATCH' && message.includes('priority')) return 'Only messages of a PRIORITY topic have one'
+  if (code === 'FORBIDDEN' && message.includes("the broker's own")) return 'Name a topic that does not begin with %'
+  return undefined
 }
 
 function hintFor(error: PocketError): string {
-  const hint = hints[error.code]
+  const hint = hintByText(error) ?? hints[error.code]
   if (hint !== undefined) return hint
   if (error.retryAfterMs !== undefined && error.retryAfterMs > 0) return `Try again in ${error.retryAfterMs} ms`
   return error.retryable ? 'Try again' : ''

@@ -160,7 +160,8 @@ function retryFaultOf({ retrySchedule, retryFirst, retryFactor, retryMax }: Conf
   const isExponential = retryFirst !== undefined || retryFactor !== undefined || retryMax !== undefined
   if (!isExponential) return undefined
   if (retrySchedule !== undefined) return '--retry-schedule and --retry-first exclude each other'
-  return retryFirst === undefined || retryMax === undefined ? '--retry-first and --retry-max go together' : undefined
+  return retryFirst === undefined || retryMax === undefined
+    ? 'exponential retries need both --retry-first and --retry-max; --retry-factor is up to you' : undefined
 }
 
 function settingsOf(options: ConfigureOptions): GroupSettings {

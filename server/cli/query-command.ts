@@ -49,6 +49,7 @@ function faultOf(topic: string | undefined, options: Options): string | undefine
       : '--id stands alone'
   }
   if (topic === undefined) return 'name the topic, or ask for one message with --id'
+  if (options.from !== undefined && options.to !== undefined && options.to <= options.from) return '--to is not later than --from'
   return options.key === undefined && options.from === undefined ? 'ask by --id, --key or --from' : undefined
 }
 

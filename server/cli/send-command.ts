@@ -95,7 +95,7 @@ async function send(
 }
 
 async function readBody(context: CommandContext, path: string): Promise<Uint8Array> {
-  if (path !== '-') return readFile(path).catch(rejectPath)
+  if (path !== '-') return readFile(path).catch((error: Error) => rejectPath(Object.assign(error, { path })))
   const chunks: Buffer[] = []
   for await (const chunk of context.input) chunks.push(Buffer.from(chunk as Uint8Array))
   return Buffer.concat(chunks)
@@ -115,7 +115,7 @@ async function* linesOf(input: NodeJS.ReadableStream, signal: AbortSignal): Asyn
 
 function rejectPath(error: unknown): never {
   const { code, path, message } = error as NodeJS.ErrnoException
-  throw new UsageError(code === 'ENOENT' ? `there is no file ${path ?? ''}` : `cannot read: ${message}`)
+  throw new UsageError(code === 'ENOENT' ? `there is no file ${path ?? ''}` : `cannot read ${path ?? 'it'}: ${message}`)
 }
 
 /** Sends pipelined, prints receipts in order, and stops at the first failure. */
@@ -160,12 +160,13 @@ class Sender {
   async finish(): Promise<void> {
     const { json } = this.#options
     try {
-      await this.#last
+      await Promise.race([this.#last, aborted(this.#signal)])
     } finally {
       this.#progress.clear()
       if (json !== true && this.#sentCount !== 1) this.#context.errors.write(`${this.#summary()}\n`)
     }
-    if (json !== true && this.#sentCount === 1) await write(this.#context, receiptLine(this.#receipt as SendReceipt))
+    const receipt = this.#receipt
+    if (json !== true && this.#sentCount === 1 && receipt !== undefined) await write(this.#context, receiptLine(receipt))
   }
 
   readonly #unlessInterrupted = (error: unknown): void => {
@@ -183,8 +184,16 @@ class Sender {
     const rate = this.#storedCount / Math.max((Date.now() - this.#startedMs) / 1000, 0.001)
     const stored = formatCount(this.#storedCount)
     const of = this.#storedCount === this.#sentCount ? '' : ` of ${formatCount(this.#sentCount)}`
-    return `stored ${stored}${of} messages, ${formatCount(rate)}/s`
+    return `stored ${stored}${of} ${this.#storedCount === 1 ? 'message' : 'messages'}, ${formatCount(rate)}/s`
   }
+}
+
+/** Resolves when it is; without an end where it never is. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 function receiptLine(receipt: SendReceipt): string {

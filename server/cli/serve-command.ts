@@ -85,9 +85,10 @@ async function serve(flags: ServeFlags, deps: RelayDeps): Promise<number> {
 async function serveWith(config: RelayConfig, notices: readonly string[], deps: RelayDeps): Promise<number> {
   const isText = config.logFormat === 'text' || (config.logFormat === 'auto' && process.stdout.isTTY === true)
   const log = deps.log ?? createLog({ level: config.logLevel, format: isText ? 'text' : 'json' })
-  for (const notice of [...notices, ...reachOf(config, deps)]) log.info(notice)
+  for (const notice of notices) log.info(notice)
   process.on('uncaughtException', (error) => crash(log, error))
   const relay = await startRelay(config, { ...deps, log })
+  for (const notice of reachOf(config, deps)) log.info(notice)
   stopOnSignals(relay, log)
   if (isText) process.stdout.write(welcome(relay, config))
   else log.info('relay started', startFields(relay, config))

@@ -77,7 +77,9 @@ export function registerTopicCommand(program: Command, context: CommandContext =
     .option('--trace <share>', traceMeaning, parseShare)
     .option('--durability <word>', durabilityMeaning, parseDurability)
     .action((name: string, options: ConfigureOptions) => runWithClient(context, options, async (client) => {
-      const detail = await client.admin.configureTopic(name, settingsOf(options))
+      const settings = settingsOf(options)
+      if (Object.keys(settings).length === 0) throw new UsageError('nothing to change: name a setting, see --help')
+      const detail = await client.admin.configureTopic(name, settings)
       await write(context, options.json === true ? formatJson(detail) : `${describeSettings(detail)}\n`)
     }))
 

@@ -49,7 +49,12 @@ export function parseShare(text: string): number {
 
 /** A moment still to come: as `parseTime`, or `+10m`. */
 export function parseFuture(text: string, nowMs: number = Date.now()): Date {
-  return text.startsWith('+') ? new Date(nowMs + parseDurationMs(text.slice(1))) : parseTime(text, nowMs)
+  if (text.startsWith('+')) return new Date(nowMs + parseDurationMs(text.slice(1)))
+  try {
+    return parseTime(text, nowMs)
+  } catch {
+    throw new InvalidArgumentError('It takes an ISO date (2026-11-22T14:30), milliseconds since 1970, or a time from now (+30m).')
+  }
 }
 
 /** One of a few words, in capitals or not. */

@@ -95,6 +95,8 @@ describe('the demo', () => {
 
   test('keeps an order’s steps in order, buries what fails three times, and sends it back', async () => {
     const page = await open('life')
+    // Its desk takes a share of the steps; both show all of them.
+    const tab = await open('life')
     await page.getByTestId('place-broken').click()
     await page.getByTestId('place-ten').click()
     await expect.poll(() => page.getByTestId('order').locator('[data-step=shipped][data-state=done]').count(), calm).toBe(10)
@@ -103,9 +105,14 @@ describe('the demo', () => {
     await expect.poll(() => page.getByTestId('dead-letters').getByRole('listitem').count(), calm).toBe(1)
     await lookAt(page, 'life')
 
-    await page.getByTestId('mended').click()
+    await tab.getByTestId('mended').click()
+    await expect.poll(() => page.getByTestId('mended').getAttribute('aria-pressed'), calm).toBe('true')
     await page.getByTestId('send-back').click()
-    await expect.poll(() => broken.getAttribute('data-state'), calm).toBe('done')
+    for (const one of [page, tab]) {
+      const shipped = one.locator('[data-step=shipped]')
+      await expect.poll(() => shipped.evaluateAll((all) => all.map((step) => step.dataset.state)), calm)
+        .toEqual(Array.from({ length: 11 }, () => 'done'))
+    }
     await expect.poll(() => page.getByTestId('dead-letters').count(), calm).toBe(0)
   })
 
@@ -117,7 +124,10 @@ describe('the demo', () => {
     await lookAt(page, 'prices')
     await page.getByTestId('market').click()
 
-    const late = await open('prices', { from: await device() })
+    // As over plain http from another machine: without what browsers keep for secure pages.
+    const plain = await device()
+    await plain.addInitScript('delete Crypto.prototype.randomUUID; delete Navigator.prototype.clipboard')
+    const late = await open('prices', { from: plain })
     await late.getByTestId('filter-kind').selectOption('sql')
     await late.getByTestId('sql').fill('off >=== 3')
     await late.getByTestId('start').selectOption('earliest')
@@ -187,6 +197,7 @@ describe('the demo', () => {
 
     await page.getByTestId('switch').click()
     await expect.poll(() => page.getByTestId('link').getAttribute('data-link'), calm).not.toBe('connected')
+    await expect.poll(() => tab.getByTestId('switch').getAttribute('aria-pressed'), calm).toBe('true')
     await page.getByTestId('sell-on').click()
     await expect.poll(() => counted(page, 'outbox-count'), calm).toBeGreaterThan(20)
     await page.getByTestId('sell-on').click()
@@ -273,6 +284,9 @@ describe('the demo', () => {
     await relay.close()
     relay = await startRelay({ port: 0, isInMemory: true, tokens: ['secret'] }, { pagesFolder })
     const page = await open('offline')
+    await page.getByTestId('token').fill('wrong')
+    await page.getByTestId('token-go').click()
+    await page.locator('.field', { has: page.getByTestId('token') }).getByRole('alert').waitFor()
     await page.getByTestId('token').fill('secret')
     await lookAt(page, 'token')
     await page.getByTestId('token-go').click()
@@ -280,6 +294,22 @@ describe('the demo', () => {
     expect(await page.getByTestId('token').count()).toBe(0)
     await page.getByTestId('sell').click()
     await expect.poll(() => counted(page, 'arrived'), calm).toBe(1)
+  })
+
+  test('says that the relay is away, and goes on when it is back', async () => {
+    const page = await open('offline')
+    // Connections that fail are logged by the browser.
+    context.removeAllListeners('console')
+    const { port } = relay
+    await relay.close()
+    await page.getByTestId('away').waitFor()
+    await page.getByRole('link', { name: 'An order’s life' }).click()
+    await page.getByTestId('place').click()
+    await photograph(page, 'away')
+    relay = await startRelay({ port, isInMemory: true }, { pagesFolder })
+    await page.getByTestId('away').getByRole('button').click()
+    await page.locator('[data-step=shipped][data-state=done]').waitFor()
+    await page.getByTestId('away').waitFor({ state: 'detached' })
   })
 
   test('speaks Chinese, turns dark, and lets a second device in', async () => {

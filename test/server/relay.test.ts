@@ -15,6 +15,7 @@ import { encodeFrame } from '../../core/protocol/codec.ts'
 import { encodeMessage } from '../../core/record/message-codec.ts'
 import { RecordBatch } from '../../core/record/record-batch.ts'
 import { createMemoryStore } from '../../core/storage/memory-store.ts'
+import { connect as connectClient } from '../../server/connect.ts'
 import { ListenError, type Relay, type RelayDeps, type RelayOptions, startRelay } from '../../server/relay.ts'
 import { createSystemClock } from '../../server/system.ts'
 import { FrameClient } from './frame-client.ts'
@@ -85,6 +86,30 @@ describe('plain HTTP', () => {
     const relay = await start()
     expect(await get(relay, '/healthz')).toMatchObject({ status: 200, text: 'ok\n' })
     expect(await get(relay, '/readyz?verbose')).toMatchObject({ status: 200, text: 'ready\n' })
+  })
+
+  test('tells that the relay takes no messages while its store has no room', async () => {
+    const store = createMemoryStore({ clock: createSystemClock() })
+    let freeBytes = 2 ** 40
+    const logged: string[] = []
+    const relay = await start({}, {
+      store: {
+        read: store.read.bind(store),
+        commit: store.commit.bind(store),
+        close: () => store.close(),
+        space: () => ({ usedBytes: 0, freeBytes }),
+      },
+      log: { error: (event) => void logged.push(event), info: (event) => void logged.push(event), debug: () => {} },
+    })
+    const client = await connectClient(relay.url)
+    freeBytes = 0
+    await client.admin.createTopic('orders')
+    expect(await get(relay, '/readyz')).toMatchObject({ status: 503, text: 'full: the store has no room for messages\n' })
+    expect(logged).toContain('no room for messages: publishes are refused')
+    freeBytes = 2 ** 40
+    await client.admin.createTopic('more')
+    expect(await get(relay, '/readyz')).toMatchObject({ status: 200 })
+    await client.close()
   })
 
   test('tells people what this is, and where nothing is', async () => {

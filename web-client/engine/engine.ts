@@ -239,6 +239,7 @@ class Engine implements EngineLife {
     return {
       link: relay?.link ?? (this.#relayUrl === undefined ? 'none' : 'connecting'),
       ...(relay?.linkError === undefined ? {} : { linkError: relay.linkError }),
+      isOffline: relay?.isOffline ?? false,
       outboxCount: relay?.outboxCount ?? 0,
       outboxBytes: relay?.outboxBytes ?? 0,
       ...(relay?.outboxOldestMs === undefined ? {} : { outboxOldestMs: relay.outboxOldestMs }),

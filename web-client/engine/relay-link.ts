@@ -63,6 +63,8 @@ export interface RelayLinkOptions {
 export interface RelayLinkStatus {
   readonly link: 'connecting' | 'connected' | 'waiting' | 'closed'
   readonly linkError?: WireError
+  /** As `setOffline` said. */
+  readonly isOffline: boolean
   readonly outboxCount: number
   readonly outboxBytes: number
   readonly outboxOldestMs?: number
@@ -127,6 +129,7 @@ class DeviceRelayLink implements RelayLink {
   readonly #dialler: SwitchedDialler
   readonly #outbox: Outbox
   readonly #echoes: Echoes
+  readonly #changed: () => void
   readonly #copies: TopicCopies
   #linkError: PocketError | undefined
   #closing: Promise<void> | undefined
@@ -137,6 +140,7 @@ class DeviceRelayLink implements RelayLink {
     this.#dialler = dialler
     this.#outbox = outbox
     this.#echoes = echoes
+    this.#changed = changed
     this.#client = createRelayClient({ dialler, clock, random, log }, { name: clientName, auth: token })
     this.#client.on('link', ({ state, error: why }) => {
       this.#linkError = why
@@ -158,6 +162,7 @@ class DeviceRelayLink implements RelayLink {
     return {
       link: this.#client.link,
       ...(this.#linkError === undefined ? {} : { linkError: errorToWire(this.#linkError) }),
+      isOffline: this.#dialler.isOffline,
       outboxCount: count,
       outboxBytes: bytes,
       ...(oldestMs === undefined ? {} : { outboxOldestMs: oldestMs }),
@@ -188,6 +193,7 @@ class DeviceRelayLink implements RelayLink {
   setOffline(isOffline: boolean): void {
     this.#dialler.setOffline(isOffline)
     if (!isOffline) this.#client.nudge()
+    this.#changed()
   }
 
   close(): Promise<void> {

@@ -28,7 +28,9 @@ const isSafeCall = /^(describe|list|find|create|configure|trace$|deadLetters)/
 /** What the page itself sees of its engine: goes on top of what that tells. */
 type EngineSeen = Pick<WebStatus, 'engine' | 'engineError' | 'host' | 'storageLoss'>
 
-const noStatus: EngineStatus = { link: 'none', outboxCount: 0, outboxBytes: 0, lag: 0, storage: 'memory', tabCount: 0 }
+const noStatus: EngineStatus = {
+  link: 'none', isOffline: false, outboxCount: 0, outboxBytes: 0, lag: 0, storage: 'memory', tabCount: 0,
+}
 
 export class PageClient implements WebClient {
   readonly admin: Admin

@@ -255,6 +255,8 @@ export interface EngineStatus {
   readonly link: 'none' | 'connecting' | 'connected' | 'waiting' | 'closed'
   /** Why the link is `waiting` or `closed`. */
   readonly linkError?: WireError
+  /** As `setOffline` said, for all tabs of this device. */
+  readonly isOffline: boolean
   /** Messages stored here that the relay has not confirmed. */
   readonly outboxCount: number
   readonly outboxBytes: number

@@ -26,7 +26,7 @@ const en = {
   none: 'This group has no dead letters.',
   letters: (group: string) => `Dead letters of ${group}`,
   total: (count: number) => (count === 1 ? '1 dead letter' : `${formatCount(count)} dead letters`),
-  cut: (shown: number) => `The oldest ${formatCount(shown)} are shown and can be picked.`,
+  cut: (shown: number, all: number) => `The oldest ${formatCount(shown)} of ${formatCount(all)}`, more: 'Show more',
   origin: 'from', attempts: 'attempts',
   resend: 'Put back', purge: 'Purge', export: 'Export', resendAll: 'Put all back', purgeAll: 'Purge all',
   exportAll: 'Export all shown',
@@ -43,7 +43,7 @@ const zh: typeof en = {
   noneAnywhere: '没有任何消费组有死信。', groupColumn: '消费组', count: '死信', none: '该消费组没有死信。',
   letters: (group) => `${group} 的死信`,
   total: (count) => `${formatCount(count)} 条死信`,
-  cut: (shown) => `显示最早的 ${formatCount(shown)} 条，可供选择。`,
+  cut: (shown, all) => `最早的 ${formatCount(shown)} 条，共 ${formatCount(all)} 条`, more: '加载更多',
   origin: '来源', attempts: '尝试次数',
   resend: '送回', purge: '清除', export: '导出', resendAll: '全部送回', purgeAll: '全部清除', exportAll: '导出所示全部',
   picked: (count) => `已选 ${formatCount(count)} 条`,
@@ -56,7 +56,8 @@ const zh: typeof en = {
 
 /** The relay keeps a group's dead letters in a topic of this prefix (`deadLetterTopicOf`). */
 const topicPrefix = '%DLQ%'
-const shownCountMax = 256
+/** So many are shown at first, and more each time more are asked for. */
+const pageCount = 256
 /** Where a dead letter was before, as the relay writes it (PROTOCOL.md). */
 const originProperties = ['DLQ_ORIGIN_TOPIC', 'DLQ_ORIGIN_QUEUE_ID', 'DLQ_ORIGIN_OFFSET'] as const
 
@@ -108,13 +109,14 @@ function Letters({ client, group }: { client: Client; group: string }): JSX.Elem
   const [picked, pick] = useState<ReadonlySet<string>>(new Set())
   const [shown, show] = useState<StoredMessage>()
   const [failure, setFailure] = useState<string>()
-  const answer = useAnswer(() => admin.deadLetters(group, { max: shownCountMax }), [admin, group], { everyMs: 3_000 })
-  const letters = answer.value ?? []
+  const [shownCount, setShownCount] = useState(pageCount)
+  // More bodies are asked for less often.
+  const everyMs = 3_000 * (shownCount / pageCount)
+  const answer = useAnswer(() => lettersOf(client, group, shownCount), [client, group, shownCount], { everyMs })
+  const { letters, count } = answer.value ?? { letters: [], count: 0 }
   /** Those that are still there. */
   const chosen = letters.filter(({ messageId }) => picked.has(messageId))
   const chosenIds = chosen.map(({ messageId }) => messageId)
-
-  const totalOf = (count: number): string => (count < shownCountMax ? t.total(count) : t.cut(count))
 
   async function done(text: string): Promise<void> {
     note(text)
@@ -170,8 +172,11 @@ function Letters({ client, group }: { client: Client; group: string }): JSX.Elem
       {answer.isWaiting ? <p class="hint" role="status">{texts().loading}</p> : letters.length > 0 && (
         <div class="actions dead-letter-actions">
           <span class="soft grow" role="status" data-testid="letter-count">
-            {chosen.length > 0 ? t.picked(chosen.length) : totalOf(letters.length)}
+            {chosen.length > 0 ? t.picked(chosen.length) : count > letters.length ? t.cut(letters.length, count) : t.total(count)}
           </span>
+          {count > letters.length && (
+            <Button onClick={() => setShownCount(shownCount + pageCount)} testId="more-letters">{t.more}</Button>
+          )}
           <Button disabled={chosen.length === 0} onClick={() => void resend(chosenIds)} testId="resend-picked">{t.resend}</Button>
           <Button disabled={chosen.length === 0} onClick={() => exportLetters(chosen)} testId="export-picked">{t.export}</Button>
           <Button kind="danger" disabled={chosen.length === 0} onClick={() => void purge(chosenIds)} testId="purge-picked">
@@ -185,7 +190,7 @@ function Letters({ client, group }: { client: Client; group: string }): JSX.Elem
       {!answer.isWaiting && (
         <MessageList
           messages={letters} label={t.letters(group)} testId="letters" empty={t.none} selected={shown?.messageId} onSelect={show}
-          picked={picked} onPick={pick} extraColumns={originColumns()}
+          picked={picked} onPick={pick} hasNoPlace extraColumns={originColumns()}
         />
       )}
       {shown !== undefined && (
@@ -202,7 +207,17 @@ function Letters({ client, group }: { client: Client; group: string }): JSX.Elem
   )
 }
 
-function originColumns(): { title: string; cell: (letter: StoredMessage) => string; isNumber?: boolean }[] {
+async function lettersOf(
+  { admin }: Client, group: string, max: number,
+): Promise<{ readonly letters: readonly StoredMessage[]; readonly count: number }> {
+  const name = topicPrefix + group
+  const [letters, topics] = await Promise.all([admin.deadLetters(group, { max }), admin.listTopics({ containing: name })])
+  // They come and go between the two answers.
+  const known = topics.find(({ topic }) => topic === name)?.messageCount ?? 0
+  return { letters, count: letters.length < max ? letters.length : Math.max(known, letters.length) }
+}
+
+function originColumns(): { title: string; cell: (letter: StoredMessage) => string; isNumber?: boolean; isMinor?: boolean }[] {
   const t = textsOf(en, zh)
   return [
     {
@@ -211,6 +226,7 @@ function originColumns(): { title: string; cell: (letter: StoredMessage) => stri
         const [topic = '', queueId = '', offset = ''] = originProperties.map((name) => properties.get(name))
         return `${topic}/${queueId}@${offset}`
       },
+      isMinor: true,
     },
     { title: t.attempts, cell: ({ properties }) => properties.get('DLQ_ATTEMPTS') ?? '', isNumber: true },
   ]

@@ -162,18 +162,20 @@ function settingsOf(values: Readonly<Record<SettingsField, string>>): GroupSetti
 
 function retryOf(values: Readonly<Record<SettingsField, string>>): GroupSettings['retry'] {
   if (values.retryKind === 'standard') return undefined
-  if (values.retryKind === 'schedule') return wordsOf(values.retryDelays).map(typedDuration)
+  if (values.retryKind === 'schedule') return wordsOf(values.retryDelays).map((delay) => typedDuration(delay, 'a delay of retry'))
   const factor = countOf(values.retryFactor, 'factor')
   return {
-    first: typedDuration(values.retryFirst), max: typedDuration(values.retryMax), ...(factor === undefined ? {} : { factor }),
+    first: typedDuration(values.retryFirst, 'retry.first'),
+    max: typedDuration(values.retryMax, 'retry.max'),
+    ...(factor === undefined ? {} : { factor }),
   }
 }
 
 type Delay = Extract<NonNullable<GroupSettings['retry']>, { readonly first: unknown }>['first']
 
 /** Nothing goes as it is: the client says what to write. */
-function typedDuration(text: string): Delay {
-  return durationOf(text) ?? '' as Delay
+function typedDuration(text: string, name: string): Delay {
+  return durationOf(text, name) ?? '' as Delay
 }
 
 function textsOfSettings(detail: GroupDetail): Readonly<Record<SettingsField, string>> {

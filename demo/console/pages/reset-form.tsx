@@ -81,14 +81,26 @@ export function ResetForm({ client, detail, moved }: {
     return { reset: { to: target, ...queue }, where: t.targets[target] }
   }
 
-  /** Nobody has to confirm what is about a topic that is not there. */
-  async function knownTopic(): Promise<string> {
-    return (await client.admin.describeTopic(form.values.topic.trim())).topic
+  /** Nobody has to confirm what is about a topic, a queue or an offset that is not there. */
+  async function knownTopic({ to, queueId }: Partial<Reset> = {}): Promise<string> {
+    const detail = await client.admin.describeTopic(form.values.topic.trim())
+    const { topic } = detail
+    if (queueId === undefined) return topic
+    const queue = detail.queues.find((one) => one.queueId === queueId)
+    if (queue === undefined) {
+      throw new PocketError('QUEUE_NOT_FOUND', `topic '${topic}' has queues 0 to ${detail.queues.length - 1}`)
+    }
+    const { minOffset, maxOffset } = queue
+    if (typeof to === 'object' && 'offset' in to && (to.offset < minOffset || to.offset > maxOffset)) {
+      const text = `queue ${queueId} of '${topic}' has offsets ${minOffset} to ${maxOffset}`
+      throw new PocketError('OFFSET_OUT_OF_RANGE', text)
+    }
+    return topic
   }
 
   async function reset(): Promise<void> {
     const { reset: options, where } = asked()
-    const topic = await knownTopic()
+    const topic = await knownTopic(options)
     const isDone = await confirmFor({
       title: t.resetTitle(group, topic), word: group, action: t.resetGo,
       lead: t.resetLead(where, options.queueId === undefined ? t.allQueues : t.oneQueue(options.queueId)),

@@ -35,7 +35,7 @@ export function SendForm({ client, topic, sent }: { client: Client; topic: Topic
   const send = form.submit(async () => {
     setReceipt(undefined)
     const { body, tag, keys, messageGroup, properties, delay, priority } = form.values
-    const delayGiven = durationOf(delay)
+    const delayGiven = durationOf(delay, 'delay')
     const priorityGiven = countOf(priority, 'priority')
     setReceipt(await client.topic(topic.topic, { codec: text }).send(body, {
       keys: wordsOf(keys),

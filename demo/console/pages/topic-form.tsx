@@ -1,7 +1,7 @@
 // The settings of a topic as a form: all of them where it is created, those that can be changed where it is there.
 
 import type { JSX } from 'preact'
-import type { TopicInfo, TopicSettings } from '../../../core/index.ts'
+import { durationToMs, PocketError, type TopicInfo, type TopicSettings } from '../../../core/index.ts'
 import { Choice, Field } from '../../shared/controls.tsx'
 import { formatDuration, textsOf } from '../../shared/language.ts'
 import type { Form } from '../form.ts'
@@ -61,12 +61,28 @@ export function settingsOf(texts: Readonly<Partial<Record<TopicField, string>>>)
     messageType,
     cleanupPolicy,
     durability,
-    retention: durationOf(retention),
+    retention: durationOf(retention, 'retention'),
     retentionBytes: bytesOf(retentionBytes, 'retentionBytes'),
-    ttl: durationOf(ttl),
+    ttl: durationOf(ttl, 'ttl'),
     trace: numberOf(trace, 'trace'),
   }
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+}
+
+/** Throws BAD_ARGUMENT where nothing is typed: a bound is not taken away by that, but by 0. */
+export function checkTyped(texts: Readonly<Record<ChangeableField, string>>): void {
+  for (const name of changeable) {
+    if (texts[name].trim() === '') throw new PocketError('BAD_ARGUMENT', `${name} is empty; it takes a value, 0 for none`)
+  }
+}
+
+/** Messages that are kept, or delivered, now may not be with these settings. */
+export function isTighter(settings: TopicSettings, now: TopicInfo): boolean {
+  const { retention, retentionBytes, ttl } = settings
+  const isBelow = (next: number, before: number): boolean => next > 0 && (before === 0 || next < before)
+  return isBelow(retention === undefined ? 0 : durationToMs(retention, 'retention'), now.retentionMs) ||
+    isBelow(retentionBytes ?? 0, now.retentionBytes) ||
+    isBelow(ttl === undefined ? 0 : durationToMs(ttl, 'ttl'), now.ttlMs)
 }
 
 export function ChangeableFields({ form }: { form: Form<ChangeableField> }): JSX.Element {

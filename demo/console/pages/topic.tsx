@@ -15,11 +15,14 @@ import { goTo, hrefOf } from '../route.ts'
 import { Table } from '../table.tsx'
 import { texts } from '../texts.ts'
 import { SendForm } from './send-form.tsx'
-import { ChangeableFields, settingsOf, textsOfTopic } from './topic-form.tsx'
+import { confirmFor } from './confirm-for.ts'
+import { ChangeableFields, checkTyped, isTighter, settingsOf, textsOfTopic } from './topic-form.tsx'
 
 const en = {
   messages: 'Its messages', delayed: 'Delayed', send: 'Send a message', configure: 'Change', delete: 'Delete',
   deleteTitle: 'Delete the topic?',
+  tighterTitle: 'Keep less?',
+  tighterLead: (topic: string) => `Messages of ${topic} that the new bounds do not cover are gone for good.`,
   deleteLead: 'Its messages and every group’s progress on it are gone for good; its consumers end.',
   deleted: (topic: string) => `${topic} is deleted.`, changed: 'Changed.', save: 'Save', cancel: 'Cancel',
   how: 'Settings', type: 'type', cleanup: 'cleanup', retention: 'retention', size: 'size at most', ttl: 'time to live',
@@ -29,6 +32,7 @@ const en = {
 }
 const zh: typeof en = {
   messages: '查看消息', delayed: '延时', send: '发送消息', configure: '修改', delete: '删除',
+  tighterTitle: '缩小保留范围？', tighterLead: (topic) => `${topic} 中超出新范围的消息将永久消失。`,
   deleteTitle: '删除该主题？', deleteLead: '其消息以及所有消费组在其上的进度将永久消失；其消费者会结束。',
   deleted: (topic) => `${topic} 已删除。`, changed: '已修改。', save: '保存', cancel: '取消',
   how: '设置', type: '类型', cleanup: '清理策略', retention: '保留时间', size: '最大容量', ttl: '存活时间',
@@ -42,6 +46,8 @@ export function TopicPage({ client, name }: DetailProps): JSX.Element {
   const [open, setOpen] = useState<'send' | 'configure'>()
   const answer = useAnswer(() => client.admin.describeTopic(name), [client, name], { everyMs: 2_000 })
   const topic = answer.value
+  // Those of the relay itself, as %DLQ%till, nobody else sends to.
+  const isRelays = name.startsWith('%')
   const toggle = (which: 'send' | 'configure'): void => setOpen(open === which ? undefined : which)
 
   async function remove(): Promise<void> {
@@ -61,9 +67,11 @@ export function TopicPage({ client, name }: DetailProps): JSX.Element {
           <>
             <a class="button" href={hrefOf('messages', undefined, { topic: name })}>{t.messages}</a>
             <a class="button" href={hrefOf('delayed', undefined, { topic: name })}>{t.delayed}</a>
-            <Button pressed={open === 'send'} onClick={() => toggle('send')} testId="send">{t.send}</Button>
+            {!isRelays && (
+              <Button pressed={open === 'send'} onClick={() => toggle('send')} testId="send">{t.send}</Button>
+            )}
             <Button pressed={open === 'configure'} onClick={() => toggle('configure')} testId="configure">{t.configure}</Button>
-            <Button kind="danger" onClick={() => void remove()} testId="delete">{t.delete}</Button>
+            {!isRelays && <Button kind="danger" onClick={() => void remove()} testId="delete">{t.delete}</Button>}
           </>
         )}
       />
@@ -141,7 +149,15 @@ function ConfigureForm({ client, topic, close }: { client: Client; topic: TopicD
   const t = textsOf(en, zh)
   const form = useForm(textsOfTopic(topic))
   const save = form.submit(async () => {
-    await client.admin.configureTopic(topic.topic, settingsOf(form.values))
+    checkTyped(form.values)
+    const settings = settingsOf(form.values)
+    const act = () => client.admin.configureTopic(topic.topic, settings)
+    if (isTighter(settings, topic)) {
+      const isDone = await confirmFor({
+        title: t.tighterTitle, lead: t.tighterLead(topic.topic), word: topic.topic, action: t.save, act,
+      })
+      if (!isDone) return
+    } else await act()
     note(t.changed)
     close()
   })

@@ -2,7 +2,8 @@
 
 import { signal } from '@preact/signals'
 import { createFrameBatch } from '../../shared/frame-batch.ts'
-import { createFailure, createNames, repeat, type Sale, sleep } from '../sale.ts'
+import { createFailure, createNames, opening, repeat, type Sale, sleep } from '../sale.ts'
+import { newReader } from '../room.ts'
 import { deskSettings, openDesk, type OrderStep, placeOrder, type Step } from './life.ts'
 
 export type StepState = 'working' | 'done' | 'retrying' | 'dead'
@@ -30,6 +31,7 @@ export const queueCount = 4
 const orderCountMax = 40
 const workMs = 450
 
+/** What a desk did, told to everybody in the room: steps of one order are worked on in several tabs. */
 interface Change {
   readonly message: OrderStep
   readonly messageId: string
@@ -37,6 +39,8 @@ interface Change {
   readonly attempt: number
   readonly state: StepState
 }
+
+type LogEntry = Change | { readonly isMended: boolean }
 
 export type LifeModel = ReturnType<typeof createLifeModel>
 
@@ -49,7 +53,8 @@ export function createLifeModel(sale: Sale) {
   const dead = signal<readonly DeadStep[]>([])
   const isMended = signal(false)
   const nextName = createNames()
-  const opened = room.openTopic<OrderStep>('life', { messageType: 'FIFO', queueCount })
+  const opened = opening(failure, () => room.openTopic<OrderStep>('life', { messageType: 'FIFO', queueCount }))
+  const logOpened = opening(failure, () => room.openTopic<LogEntry>('desk-log', { queueCount: 1, retention: '1h', trace: 0 }))
 
   const batch = createFrameBatch<Change>((changes) => {
     const byId = new Map(orders.value.map((order) => [order.id, order]))
@@ -61,11 +66,19 @@ export function createLifeModel(sale: Sale) {
     orders.value = [...byId.values()].slice(-orderCountMax)
   })
 
-  void failure.during(async () => {
-    const life = await opened
+  void opening(failure, async () => {
+    const [life, log] = await Promise.all([opened, logOpened])
     await admin.configureGroup(group, deskSettings)
+    const reader = log.consume({ group: newReader(), mode: 'BROADCASTING', from: { timestampMs: Date.now() - 10 * 60_000 } })
+    void reader.run(({ value }) => {
+      if ('isMended' in value) isMended.value = value.isMended
+      else batch.add(value)
+    })
     openDesk(life, group, async ({ value, messageId, queueId, attempt }) => {
-      const change = (state: StepState): void => batch.add({ message: value, messageId, queueId, attempt, state })
+      const change = (state: StepState): void => {
+        // What can't be told is not shown; the work goes on.
+        log.send({ message: value, messageId, queueId, attempt, state }).catch(() => {})
+      }
       change('working')
       await sleep(workMs)
       if (value.isBroken && value.step === 'shipped' && !isMended.value) {
@@ -87,6 +100,7 @@ export function createLifeModel(sale: Sale) {
 
   return {
     failure, orders, dead, isMended,
+    mend: () => failure.during(async () => (await logOpened).send({ isMended: !isMended.value })),
     place: (isBroken: boolean, count = 1) => failure.during(async () => {
       const life = await opened
       await Promise.all(Array.from({ length: count }, () => placeOrder(life, nextName(), isBroken)))

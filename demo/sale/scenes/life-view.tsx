@@ -81,7 +81,7 @@ function DeadLetters({ model }: { model: LifeModel }): JSX.Element {
     <Panel
       title={t.dead} actions={(
         <span class="actions">
-          <Button pressed={model.isMended.value} onClick={() => (model.isMended.value = !model.isMended.value)} testId="mended">
+          <Button pressed={model.isMended.value} onClick={() => void model.mend()} testId="mended">
             {t.mended}
           </Button>
           <Button

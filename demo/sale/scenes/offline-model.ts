@@ -3,7 +3,8 @@
 
 import { signal } from '@preact/signals'
 import { createFrameBatch } from '../../shared/frame-batch.ts'
-import { createFailure, createNames, type Sale, sleep } from '../sale.ts'
+import { createFailure, createNames, opening, type Sale, sleep } from '../sale.ts'
+import { newReader } from '../room.ts'
 import { type CounterOrder, cutTheLink, type Note, sell, watch } from './offline.ts'
 
 export interface BookRow extends CounterOrder {
@@ -32,7 +33,9 @@ export function createOfflineModel(sale: Sale) {
   const { room } = sale
   const failure = createFailure()
   const noteFailure = createFailure()
-  const isOffline = signal(false)
+  // Of the device, whichever tab has said so.
+  const isOffline = signal(room.mq.getSnapshot().isOffline)
+  room.mq.subscribe(() => (isOffline.value = room.mq.getSnapshot().isOffline))
   const rows = signal<readonly BookRow[]>([])
   const arrivals = signal<Arrivals>({ count: 0, twiceCount: 0, disorderCount: 0 })
   const notes = signal<readonly ShownNote[]>([])
@@ -68,14 +71,14 @@ export function createOfflineModel(sale: Sale) {
   })
 
   // One group of all that a seller sells: its orders keep their order.
-  const opened = room.openTopic<CounterOrder>('counter', { messageType: 'FIFO', queueCount: 2 })
-  const notesOpened = room.openTopic<Note>('notes', { home: 'device' })
+  const opened = opening(failure, () => room.openTopic<CounterOrder>('counter', { messageType: 'FIFO', queueCount: 2 }))
+  const notesOpened = opening(noteFailure, () => room.openTopic<Note>('notes', { home: 'device' }))
   void failure.during(async () => {
     watch(await opened, ({ value, pending, messageId }) => batch.add({ ...value, isPending: pending, messageId }))
   })
   void noteFailure.during(async () => {
     const reader = (await notesOpened).consume({
-      group: crypto.randomUUID(), mode: 'BROADCASTING', from: { timestampMs: Date.now() - 10 * 60_000 },
+      group: newReader(), mode: 'BROADCASTING', from: { timestampMs: Date.now() - 10 * 60_000 },
     })
     void reader.run(({ value, messageId, storedMs }) => noted.add({ ...value, messageId, storedMs }))
   })
@@ -92,8 +95,7 @@ export function createOfflineModel(sale: Sale) {
       isSelling.value = false
     },
     async switchLink(): Promise<void> {
-      const next = !isOffline.value
-      if (await failure.during(() => cutTheLink(room.mq, next))) isOffline.value = next
+      await failure.during(() => cutTheLink(room.mq, !isOffline.value))
     },
     async say(): Promise<void> {
       const text = draft.value

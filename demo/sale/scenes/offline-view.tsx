@@ -55,10 +55,11 @@ function OfflineFigures({ model, sale }: { model: OfflineModel; sale: Sale }): J
 
 function Book({ model, sale }: { model: OfflineModel; sale: Sale }): JSX.Element {
   const t = texts().offline
+  const { outboxCount } = useStatus(sale.room.mq)
   const rows = [...model.rows.value].reverse()
   return (
     <Panel title={t.book}>
-      {rows.length === 0 ? <p class="hint">{t.empty}</p> : (
+      {rows.length === 0 ? <p class="hint">{outboxCount > 0 ? t.waiting(outboxCount) : t.empty}</p> : (
         <ul class="list book" data-testid="book">
           {rows.map(({ seller, number, isPending, messageId }) => (
             <li key={`${seller} ${number}`} data-pending={isPending}>

@@ -1,6 +1,7 @@
 // Offline: orders go on into this device's outbox, tabs go on talking to each other, and on return all arrives in order.
 
 import type { WebClient, WebMessage, WebTopic } from '../../../web-client/index.ts'
+import { newReader } from '../room.ts'
 
 export interface CounterOrder {
   /** Who sold it, and their how manieth it is, from 1. */
@@ -23,7 +24,7 @@ export async function sell(orders: Orders, order: CounterOrder) {
 }
 
 export function watch(orders: Orders, show: Show) {
-  const group = crypto.randomUUID()
+  const group = newReader()
   const all = { group, mode: 'BROADCASTING', from: 'earliest' } as const
   // `echo`: also what is `pending`, not at the relay yet.
   void orders.consume({ ...all, echo: true }).run(show)

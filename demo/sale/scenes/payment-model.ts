@@ -5,7 +5,8 @@ import { signal } from '@preact/signals'
 import type { TransactionInfo, WebTransactionProducer } from '../../../web-client/index.ts'
 import { createFrameBatch } from '../../shared/frame-batch.ts'
 import { openLedger } from '../ledger.ts'
-import { createFailure, createNames, repeat, type Sale } from '../sale.ts'
+import { newReader } from '../room.ts'
+import { createFailure, createNames, opening, repeat, type Sale } from '../sale.ts'
 import { check, type Death, pay, type Payment } from './payment.ts'
 
 export interface CheckAnswer {
@@ -27,7 +28,8 @@ export type PaymentModel = ReturnType<typeof createPaymentModel>
 
 export function createPaymentModel(sale: Sale) {
   const { room } = sale
-  const producerGroup = room.nameOf('payers')
+  // The ledger is this browser's: nobody else could answer for it.
+  const producerGroup = room.nameOf(`payers-${room.deviceName.replaceAll(/\W/g, '-')}`)
   const failure = createFailure()
   const halves = signal<readonly TransactionInfo[]>([])
   const checks = signal<readonly CheckAnswer[]>([])
@@ -41,7 +43,7 @@ export function createPaymentModel(sale: Sale) {
     for (const { messageId, order } of seen) sale.saw({ messageId, home: room.home, label: order })
   })
 
-  const opened = (async () => {
+  const opened = opening(failure, async () => {
     const [topic, ledger] = await Promise.all([room.openTopic<Payment>('payments'), openLedger(room.name)])
     const producer: WebTransactionProducer = room.mq.transactions({
       producerGroup, checkAfter, home: room.home,
@@ -52,12 +54,11 @@ export function createPaymentModel(sale: Sale) {
       },
     })
     const reader = topic.consume({
-      group: crypto.randomUUID(), mode: 'BROADCASTING', from: { timestampMs: Date.now() - 10 * 60_000 },
+      group: newReader(), mode: 'BROADCASTING', from: { timestampMs: Date.now() - 10 * 60_000 },
     })
     void reader.run(({ value, messageId, storedMs }) => batch.add({ ...value, messageId, storedMs }))
     return { topic, ledger, producer }
-  })()
-  void failure.during(() => opened)
+  })
   repeat(400, async () => {
     halves.value = await room.mq.adminOf(room.home).listTransactions({ producerGroup })
   })

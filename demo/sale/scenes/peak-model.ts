@@ -5,7 +5,8 @@ import { signal } from '@preact/signals'
 import type { GroupDetail, WebPushConsumer, WebTopic } from '../../../web-client/index.ts'
 import { createFrameBatch } from '../../shared/frame-batch.ts'
 import { type ChartData, createChartData } from '../../shared/live-chart.tsx'
-import { createFailure, createNames, repeat, type Sale, sleep } from '../sale.ts'
+import { createFailure, createNames, opening, repeat, type Sale, sleep } from '../sale.ts'
+import { texts } from '../scene.tsx'
 import { hireWorker, type Order, sendBurst } from './peak.ts'
 
 /** Orders a second and worker. */
@@ -60,7 +61,7 @@ export function createPeakModel(sale: Sale) {
   const chart: ChartData = createChartData(2, Math.ceil(chartSpanMs / pollMs) + 40)
   const consumers = new Map<number, WebPushConsumer<Order>>()
   const nextName = createNames()
-  const opened = room.openTopic<Order>('orders', { queueCount: 6 })
+  const opened = opening(failure, () => room.openTopic<Order>('orders', { queueCount: 6 }))
   let workerNumber = 0
   let latest: readonly Packed[] = []
   let beltShownMs = 0
@@ -140,7 +141,7 @@ export function createPeakModel(sale: Sale) {
     async burst(): Promise<void> {
       const size = Number(burstSize.value)
       await failure.during(async () => {
-        if (!Number.isInteger(size) || size < 1 || size > 100_000) throw new RangeError('1 – 100,000')
+        if (!Number.isInteger(size) || size < 1 || size > 100_000) throw new RangeError(texts().peak.sizeRange)
         isSending.value = true
         sentCount.value = 0
         storedCount.value = 0

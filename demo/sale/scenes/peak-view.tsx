@@ -41,7 +41,7 @@ export function PeakScene({ sale }: { sale: Sale }): JSX.Element {
       </Panel>
       <div class="columns">
         <Workers model={model} />
-        <Crews model={model} />
+        <Crews model={model} deviceName={sale.room.deviceName} />
       </div>
       <Belt model={model} sale={sale} />
     </Scene>
@@ -90,14 +90,14 @@ function Workers({ model }: { model: PeakModel }): JSX.Element {
   )
 }
 
-function Crews({ model }: { model: PeakModel }): JSX.Element {
+function Crews({ model, deviceName }: { model: PeakModel; deviceName: string }): JSX.Element {
   const t = texts().peak
   return (
     <Panel title={t.crews}>
       <ul class="list" data-testid="crews">
         {model.crews.value.map(({ client, workerCount, inFlight }, index) => (
           <li key={index}>
-            <span class="grow">{client}</span>
+            <span class="grow">{client}{client === deviceName ? ` · ${t.here}` : ''}</span>
             <Badge>{t.crew(workerCount)}</Badge>
             <Badge tone={inFlight > 0 ? 'accent' : 'plain'}>{t.holds(formatCount(inFlight))}</Badge>
           </li>

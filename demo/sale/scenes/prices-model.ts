@@ -3,12 +3,12 @@
 import { signal } from '@preact/signals'
 import type { Filter, From, WebPushConsumer } from '../../../web-client/index.ts'
 import { createFrameBatch } from '../../shared/frame-batch.ts'
-import { createFailure, type Sale, sleep } from '../sale.ts'
+import { createFailure, opening, type Sale, sleep } from '../sale.ts'
 import { openBoard, type Price, tellPrice } from './prices.ts'
 
 export const goods = ['phone', 'camera', 'book', 'toy', 'tea', 'lamp', 'shoes', 'bike'] as const
 export type FilterKind = 'all' | 'tags' | 'sql'
-export type Start = 'latest' | 'minute' | 'earliest'
+export type Start = 'latest' | 'minute' | 'earliest' | 'time'
 
 export interface BoardRow {
   readonly item: string
@@ -31,12 +31,14 @@ export function createPricesModel(sale: Sale) {
   const tags = signal('phone || camera')
   const sql = signal("off >= 30 AND TAGS <> 'tea'")
   const start = signal<Start>('latest')
+  /** As the field for date and time has it. */
+  const time = signal(localTime(Date.now() - 5 * 60_000))
   const rows = signal<readonly BoardRow[]>([])
   const readCount = signal(0)
   const isOpen = signal(false)
   const isRunning = signal(false)
   const perSecond = signal<'5' | '50' | '500'>('5')
-  const opened = room.openTopic<Price>('prices', { queueCount: 2 })
+  const opened = opening(failure, () => room.openTopic<Price>('prices', { queueCount: 2 }))
   let board: WebPushConsumer<Price> | undefined
 
   const batch = createFrameBatch<Told>((told) => {
@@ -61,7 +63,7 @@ export function createPricesModel(sale: Sale) {
       const prices = await opened
       rows.value = []
       readCount.value = 0
-      board = openBoard(prices, filterOf(), fromOf(start.value), ({ value, messageId, storedMs }) => {
+      board = openBoard(prices, filterOf(), fromOf(start.value, time.value), ({ value, messageId, storedMs }) => {
         batch.add({ ...value, messageId, storedMs })
       })
       await board.subscribed
@@ -91,12 +93,18 @@ export function createPricesModel(sale: Sale) {
 
   void apply()
   return {
-    failure, market, filterKind, tags, sql, start, rows, readCount, isOpen, isRunning, perSecond, apply, runMarket,
+    failure, market, filterKind, tags, sql, start, time, rows, readCount, isOpen, isRunning, perSecond, apply, runMarket,
   }
 }
 
-function fromOf(start: Start): From {
+function fromOf(start: Start, time: string): From {
+  if (start === 'time') return { timestampMs: new Date(time).getTime() }
   return start === 'minute' ? { timestampMs: Date.now() - 60_000 } : start
+}
+
+/** To the second, in the visitor's own time. */
+function localTime(timeMs: number): string {
+  return new Date(timeMs - new Date(timeMs).getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
 }
 
 /** Prices wander between half of what they were and what they were. */

@@ -22,7 +22,10 @@ export function PricesScene({ sale }: { sale: Sale }): JSX.Element {
       >
         <Choice
           label={t.filter} value={model.filterKind.value} testId="filter-kind"
-          onChange={(value) => (model.filterKind.value = value)}
+          onChange={(value) => {
+            model.filterKind.value = value
+            model.failure.clear()
+          }}
           options={[{ value: 'all', text: t.all }, { value: 'tags', text: t.byTags }, { value: 'sql', text: t.bySql }]}
         />
         {model.filterKind.value === 'tags' && (
@@ -37,8 +40,13 @@ export function PricesScene({ sale }: { sale: Sale }): JSX.Element {
           label={t.start} value={model.start.value} testId="start" onChange={(value) => (model.start.value = value)}
           options={[
             { value: 'latest', text: t.latest }, { value: 'minute', text: t.minute }, { value: 'earliest', text: t.earliest },
+            { value: 'time', text: t.time },
           ]}
         />
+        {model.start.value === 'time' && (
+          <Field label={t.since} type="datetime-local" value={model.time.value} testId="time"
+            onInput={(value) => (model.time.value = value)} />
+        )}
         <Button type="submit" kind="primary" testId="open-board">{t.apply}</Button>
       </form>
       {model.filterKind.value === 'all' && <Notice>{error}</Notice>}
@@ -71,7 +79,7 @@ function Board({ model, sale }: { model: PricesModel; sale: Sale }): JSX.Element
         </span>
       )}
     >
-      {rows.length === 0 ? <p class="hint">{t.empty}</p> : (
+      {rows.length === 0 ? <p class="hint">{model.isOpen.value ? t.empty : t.notOpen}</p> : (
         <div class="board" data-testid="board">
           {rows.map(({ item, price, was, direction, messageId, storedMs }) => (
             <button

@@ -1,6 +1,7 @@
 // The price board: everybody reads everything, from where they like, and only what they asked for.
 
 import type { Filter, From, WebMessage, WebTopic } from '../../../web-client/index.ts'
+import { newReader } from '../room.ts'
 
 export interface Price {
   readonly item: string
@@ -21,7 +22,7 @@ export async function tellPrice(prices: Prices, value: Price) {
 export function openBoard(
   prices: Prices, filter: Filter, from: From, show: Show,
 ) {
-  const group = crypto.randomUUID() // a new reader: it begins at `from`
+  const group = newReader() // of a new name: it begins at `from`
   // `filter` is like 'phone || tea', or { sql: 'off >= 30' }.
   const board = prices.consume({ group, mode: 'BROADCASTING', filter, from })
   void board.run(show)

@@ -1,7 +1,7 @@
 // The state of the unpaid orders: which wait, which were paid in time, which were cancelled.
 
-import { signal } from '@preact/signals'
-import { createFailure, createNames, repeat, type Sale, textOf } from '../sale.ts'
+import { effect, signal } from '@preact/signals'
+import { createFailure, createNames, opening, repeat, type Sale, textOf } from '../sale.ts'
 import { type Deadline, openCanceller, pay, startDeadline } from './unpaid.ts'
 
 export type UnpaidState = 'waiting' | 'paid' | 'cancelled'
@@ -25,12 +25,15 @@ export type UnpaidModel = ReturnType<typeof createUnpaidModel>
 export function createUnpaidModel(sale: Sale) {
   const { room } = sale
   const failure = createFailure()
-  const orders = signal<readonly UnpaidOrder[]>([])
+  // Over a reload: who pays needs the handle, and who waits wants to see what becomes of it.
+  const keptUnder = `pocketmq-sale-unpaid-${room.name}`
+  const orders = signal<readonly UnpaidOrder[]>(readKept(keptUnder))
+  effect(() => writeKept(keptUnder, orders.value))
   const delay = signal<Delay>('15s')
   const nowMs = signal(Date.now())
   const nextName = createNames()
   const shop = room.tabName.replaceAll(/\W/g, '')
-  const opened = room.openTopic<Deadline>('deadlines')
+  const opened = opening(failure, () => room.openTopic<Deadline>('deadlines'))
 
   void failure.during(async () => {
     openCanceller(await opened, shop, ({ value: { order }, messageId, storedMs }) => {
@@ -73,5 +76,23 @@ export function createUnpaidModel(sale: Sale) {
         change(id, { error: textOf(error) })
       }
     },
+  }
+}
+
+/** Those of this tab that wait. */
+function readKept(key: string): readonly UnpaidOrder[] {
+  try {
+    return JSON.parse(sessionStorage.getItem(key) ?? '[]') as readonly UnpaidOrder[]
+  } catch {
+    return []
+  }
+}
+
+function writeKept(key: string, orders: readonly UnpaidOrder[]): void {
+  const waiting = orders.filter(({ state, recallHandle }) => state === 'waiting' && recallHandle !== undefined)
+  try {
+    sessionStorage.setItem(key, JSON.stringify(waiting))
+  } catch {
+    // Storage is switched off: they last as long as the page.
   }
 }

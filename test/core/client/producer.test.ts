@@ -276,6 +276,23 @@ describe('a refusal', () => {
     expect(book.log.map(({ messageId }) => messageId.slice(16))).toEqual(['-0-0', '-0-1'])
   })
 
+  test('for want of room is rejected when there was none for half a minute, and what comes later is tried again', async () => {
+    const { world, book, topic } = await producing()
+    let isFull = true
+    book.judge = () => (isFull ? { refuse: 'STORE_FULL', retryAfterMs: 1_000 } : 'take')
+    const first = watch(topic.send('a'))
+    await world.settle()
+    const second = watch(topic.send('b'))
+    await world.pass(25_000)
+    expect(first.outcome).toBe('pending')
+    await world.pass(15_000)
+    expect([first.outcome, second.outcome]).toEqual(['STORE_FULL', 'pending'])
+    isFull = false
+    await world.pass(10_000)
+    expect(second.outcome).toBe('ok')
+    expect(book.bodies).toEqual(['b'])
+  })
+
   test('with a bug of the relay is not tried for ever', async () => {
     const { world, book, topic } = await producing()
     book.judge = ({ producerEpoch }) => (producerEpoch === 0 ? { refuse: 'INTERNAL' } : 'take')

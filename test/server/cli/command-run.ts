@@ -39,7 +39,7 @@ export interface RunResult {
 export async function runCommand(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const output = new PassThrough()
   const errors = new PassThrough()
-  const result = { output: '', errors: '', exitCode: exitCodes.ok as number }
+  const result = { output: '', errors: '', exitCode: exitCodes.ok as number, isEnded: false }
   let interrupt: ((exitCode: number) => void) | undefined
   output.setEncoding('utf8').on('data', (text: string) => {
     result.output += text
@@ -63,6 +63,10 @@ export async function runCommand(args: readonly string[], options: RunOptions = 
     },
     setExitCode(exitCode) {
       result.exitCode = exitCode
+    },
+    end(exitCode) {
+      result.exitCode = exitCode
+      result.isEnded = true
     },
   }
   try {

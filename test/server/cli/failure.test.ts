@@ -17,6 +17,19 @@ describe('a failure', () => {
     expect(failure.exitCode).toBe(1)
   })
 
+  test('of the connection says why where something answers, or the host is not there', () => {
+    const failures = [
+      'no connection could be made: the server answered 503 Service Unavailable: full (close code 4003)',
+      'no connection could be made: getaddrinfo ENOTFOUND nohost.invalid (close code 1006)',
+    ].map((message) => formatFailure(failureOf(new PocketError('CONNECTION_REFUSED', message), url)))
+    expect(failures).toEqual([
+      `pocketmq: cannot connect to ${url}: the server answered 503 Service Unavailable: full (CONNECTION_REFUSED). ` +
+      'Is it the relay’s address, and does it let you in?',
+      `pocketmq: cannot connect to ${url}: getaddrinfo ENOTFOUND nohost.invalid (CONNECTION_REFUSED). ` +
+      'Is the name of the host right?',
+    ])
+  })
+
   test('of input that is wrong in itself is wrong usage', () => {
     for (const code of ['BAD_ARGUMENT', 'BAD_NAME', 'BAD_FILTER'] as const) {
       expect(failureOf(new PocketError(code, 'wrong'), url).exitCode).toBe(2)

@@ -60,6 +60,19 @@ describe('the program', () => {
     expect(detail.queues.every(({ inFlight, backlog }) => inFlight === 0 && backlog === 0)).toBe(true)
   })
 
+  test('does not wait on Ctrl-C for what a relay does not take', async () => {
+    await using full = await RelayProcess.start(['--store-reserve', '100TiB'])
+    const program = start('send', 'orders', 'x', '--url', full.url)
+    const refused = async () => Number(/refused_batches\w* (\d+)/.exec(
+      await (await fetch(`${full.url.replace(/^ws/, 'http')}/metrics`)).text(),
+    )?.[1])
+    await expect.poll(refused, { timeout: 15_000 }).toBeGreaterThan(0)
+    const ended = exitCodeOf(program)
+    program.child.kill('SIGINT')
+    expect(await ended).toBe(130)
+    expect(program.errors).toContain('may or may not be stored')
+  })
+
   test('ends well when the reader of its output has enough', async () => {
     const program = start('consume', 'lines', '--from', 'earliest', '--json')
     await once(program.child.stdout as NodeJS.ReadableStream, 'data')
