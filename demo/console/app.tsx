@@ -4,7 +4,7 @@ import './console.css'
 import type { JSX } from 'preact'
 import { useEffect, useMemo, useRef } from 'preact/hooks'
 import type { Client, LinkState } from '../../core/index.ts'
-import { Badge, Button, type Tone, TopBar } from '../shared/controls.tsx'
+import { Badge, Button, Notice, type Tone, TopBar } from '../shared/controls.tsx'
 import { ConfirmDialog } from './confirm.tsx'
 import { Notes } from './notes.tsx'
 import type { Operator } from './operator.ts'
@@ -53,14 +53,16 @@ export function App({ operator }: { operator: Operator }): JSX.Element {
           <Button kind="quiet" onClick={() => operator.signOut()} testId="sign-out">{t.signIn.out}</Button>
         )}
       </TopBar>
-      {state.kind === 'ready' ? <Pages client={state.client} /> : <SignIn operator={operator} />}
+      {state.kind === 'ready'
+        ? <Pages client={state.client} isAway={operator.link.value === 'waiting'} />
+        : <SignIn operator={operator} />}
       <ConfirmDialog />
       <Notes />
     </>
   )
 }
 
-function Pages({ client }: { client: Client }): JSX.Element {
+function Pages({ client, isAway }: { client: Client; isAway: boolean }): JSX.Element {
   const t = texts()
   const { page, name, visit } = route.value
   const pulse = useMemo(() => createPulse(client.admin), [client])
@@ -90,6 +92,7 @@ function Pages({ client }: { client: Client }): JSX.Element {
         </ul>
       </nav>
       <main ref={main} id="main" tabIndex={-1} class="stack" data-testid={`page-${page}`}>
+        <Notice tone="warn">{isAway ? t.away : undefined}</Notice>
         {Detail !== undefined && name !== undefined
           ? <Detail key={visit} client={client} pulse={pulse} name={name} />
           : <Page key={visit} client={client} pulse={pulse} />}

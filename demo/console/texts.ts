@@ -10,6 +10,7 @@ const en = {
     delayed: 'Delayed', trace: 'Trace', connections: 'Connections', settings: 'Settings',
   },
   link: { connecting: 'connecting', connected: 'connected', waiting: 'out of reach', closed: 'closed' },
+  away: 'The relay is out of reach: what is shown is of before. It is tried again by itself.',
   signIn: {
     lead: (host: string) => `The relay at ${host} asks who you are.`,
     token: 'Token',
@@ -47,6 +48,7 @@ const zh: typeof en = {
     trace: '轨迹', connections: '连接', settings: '设置',
   },
   link: { connecting: '连接中', connected: '已连接', waiting: '无法到达', closed: '已关闭' },
+  away: '中继不可达：所示为之前的数据，正在自动重试。',
   signIn: {
     lead: (host) => `${host} 的中继需要验证身份。`,
     token: '令牌',

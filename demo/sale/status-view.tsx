@@ -65,7 +65,7 @@ export function Away({ mq }: { mq: WebClient }): JSX.Element | null {
   if ((link !== 'waiting' && link !== 'closed') || isOffline || linkError?.code === 'UNAUTHENTICATED') return null
   return (
     <div class="row away" role="status" data-testid="away">
-      <Notice tone="warn">{link === 'closed' ? t.refused : t.away} {linkError?.message}</Notice>
+      <Notice tone="warn">{link === 'closed' ? t.refused : t.away}{linkError && <><br />{linkError.message}</>}</Notice>
       <Button onClick={() => void mq.setOffline(false)}>{t.tryNow}</Button>
     </div>
   )

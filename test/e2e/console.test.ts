@@ -40,6 +40,15 @@ describe('the console', () => {
     await lookAt(page, 'overview-zh')
   })
 
+  test('says that the relay is out of reach while it shows what it knew', async () => {
+    const page = await box.open('overview')
+    // Connections that fail are logged by the browser.
+    page.context().removeAllListeners('console')
+    await box.relay.close()
+    await page.getByText('what is shown is of before').waitFor()
+    expect(await page.getByTestId('link').getAttribute('data-link')).toBe('waiting')
+  })
+
   test('says so when it was shown out, and comes back when it is asked to', async () => {
     const page = await box.open()
     await page.getByTestId('figure-topics').waitFor()
