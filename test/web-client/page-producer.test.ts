@@ -15,7 +15,8 @@ function newProducer() {
   line.join(producer)
   const post = (message: unknown): void => void posted.push(message as FromPage)
   const attach = (): void => line.attached({ post, listen: () => () => {}, close() {} })
-  const send = (text: string) => producer.send(bytes, new TextEncoder().encode(text), undefined)
+  const send = (text: string, signal?: AbortSignal) =>
+    producer.send(bytes, new TextEncoder().encode(text), signal === undefined ? undefined : { signal })
   const hear = (message: object): void => producer.hear({ producer: producer.id, ...message } as unknown as FromEngine)
   const stored = (index: number, sequences: readonly number[]): void => hear({
     kind: 'sent', index, idPrefix: '00000000000000aa-0-',
@@ -69,4 +70,80 @@ test('it is closed when all is answered, by whichever engine', async () => {
   expect(posted.at(-1)).toMatchObject({ type: 'APPLY', path: ['closeProducer'] })
   line.lost(new PocketError('ENGINE_LOST', 'the engine ended'))
   await closing
+})
+
+test('a message that is given up before it was posted never is', async () => {
+  const { producer, posted, attach, send, stored } = newProducer()
+  attach()
+  const giveUp = new AbortController()
+  const kept = [send('m0')]
+  const early = send('gone', giveUp.signal)
+  kept.push(send('m1'))
+  giveUp.abort()
+  await expect(early).rejects.toMatchObject({ code: 'ABORTED' })
+  await turn()
+  expect(sends(posted)).toMatchObject([{ index: 0, sizes: [2, 2] }])
+  // Gathered behind two chunks.
+  kept.push(send('m2'))
+  await turn()
+  const gathering = new AbortController()
+  const late = Promise.allSettled([send('gone', gathering.signal), send('gone', gathering.signal)])
+  kept.push(send('m3'))
+  gathering.abort()
+  expect(producer.inFlightCount).toBe(4)
+  stored(0, [0, 1])
+  stored(2, [2])
+  await turn()
+  expect(sends(posted)).toMatchObject([{ index: 0 }, { index: 2, sizes: [2] }, { index: 3, sizes: [2] }])
+  stored(3, [3])
+  await expect(Promise.all(kept)).resolves.toHaveLength(4)
+  const aborted = { status: 'rejected', reason: { code: 'ABORTED' } }
+  await expect(late).resolves.toMatchObject([aborted, aborted])
+})
+
+test('what is sent while no engine is there can be given up until one comes', async () => {
+  const { line, posted, attach, send } = newProducer()
+  attach()
+  line.lost(new PocketError('ENGINE_LOST', 'the engine ended'))
+  const giveUp = new AbortController()
+  const gone = send('gone', giveUp.signal)
+  const kept = send('m0')
+  await turn()
+  giveUp.abort()
+  await expect(gone).rejects.toMatchObject({ code: 'ABORTED' })
+  attach()
+  expect(sends(posted)).toMatchObject([{ index: 0, sizes: [2] }])
+  line.ended(new PocketError('ENGINE_LOST', 'the engine ended'))
+  await expect(kept).rejects.toMatchObject({ code: 'ENGINE_LOST' })
+})
+
+test('much that was sent while no engine was there is posted in chunks', async () => {
+  const { posted, attach, producer } = newProducer()
+  for (let at = 0; at < 5; at++) void producer.send(bytes, new Uint8Array(100 * 1024), undefined).catch(() => {})
+  await turn()
+  attach()
+  expect(sends(posted).map((message) => ('sizes' in message ? message.sizes.length : 0))).toEqual([2, 2, 1])
+})
+
+test('a signal of many sends keeps nothing of those that are settled', async () => {
+  const { attach, send, hear, stored } = newProducer()
+  attach()
+  const { signal } = new AbortController()
+  let listenerCount = 0
+  const { addEventListener, removeEventListener } = signal
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listenerCount++
+    addEventListener.apply(signal, args)
+  }
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listenerCount--
+    removeEventListener.apply(signal, args)
+  }
+  const sent = [send('m0', signal), send('m1', signal)]
+  expect(listenerCount).toBe(2)
+  await turn()
+  stored(0, [0])
+  hear({ kind: 'refused', index: 1, error: full })
+  await Promise.allSettled(sent)
+  expect(listenerCount).toBe(0)
 })

@@ -21,11 +21,18 @@ const chunkBytesMax = 256 * 1024
 const chunksInFlightMax = 2
 /** So many are posted whatever is on its way. */
 const gatheredCountMax = 512
+const noBytes = new Uint8Array(0)
 
+/** A message and who waits for its receipt. */
 interface Entry {
   readonly resolve: (receipt: WebSendReceipt) => void
   readonly reject: (error: unknown) => void
   readonly isUntilRelay: boolean
+  readonly options: PortSendOptions | undefined
+  /** Empty from when it is in a chunk. */
+  body: Uint8Array
+  /** The caller's signal is heard no more. */
+  stopListening: () => void
 }
 
 /** Messages that were posted together. */
@@ -44,18 +51,20 @@ export class PageProducer implements LineParticipant {
   /** `sequenceNext`: after the last that was answered. */
   #identity = { producerId: randomId(), producerEpoch: 0, sequenceNext: 0 }
   #indexNext = 0
+  /** Not posted yet, in order: what is given up here never is. */
+  readonly #gathered = new Set<Entry>()
+  #gatheredBytes = 0
+  /** In chunks, and not answered. */
   readonly #entries = new Map<number, Entry>()
   /** Stored here, and not known to be at the relay. What is refused there, the `error` event tells too. */
   readonly #relaying = new Map<number, QuietPromise<SendReceipt>>()
   #chunks: Chunk[] = []
   #pendingBytes = 0
-  #bodies: Uint8Array[] = []
-  #openBytes = 0
-  #options: (PortSendOptions | undefined)[] | undefined
   #waiters: (() => void)[] = []
   #closers: (() => void)[] = []
   #isFlushDue = false
   #isHurried = false
+  #isAttached = false
 
   constructor(line: PageLine, topic: string, home: Home) {
     this.id = line.nextId()
@@ -65,7 +74,7 @@ export class PageProducer implements LineParticipant {
   }
 
   get inFlightCount(): number {
-    return this.#entries.size
+    return this.#entries.size + this.#gathered.size
   }
 
   send<T>(codec: Codec<T>, value: T, options: WebSendOptions | undefined): Promise<WebSendReceipt> {
@@ -82,24 +91,32 @@ export class PageProducer implements LineParticipant {
     } catch (cause) {
       return Promise.reject(asSendError(cause))
     }
-    if (this.#openBytes + body.length > chunkBytesMax) this.#flush()
-    const index = this.#indexNext++
-    this.#bodies.push(body)
-    if (!this.#isFlushDue && this.#mayPost) {
-      this.#isFlushDue = true
-      queueMicrotask(() => this.#flush())
-    }
-    if (options !== undefined) (this.#options ??= [])[this.#bodies.length - 1] = rest
-    this.#openBytes += body.length
-    this.#pendingBytes += body.length
+    if (this.#gatheredBytes + body.length > chunkBytesMax) this.#flush()
     return new Promise((resolve, reject) => {
-      this.#entries.set(index, { resolve, reject, isUntilRelay: until === 'relay' })
-      onAbort(signal, reject)
+      const isUntilRelay = until === 'relay'
+      const entry: Entry = { resolve, reject, isUntilRelay, options: options && rest, body, stopListening: ignore }
+      this.#gathered.add(entry)
+      this.#gatheredBytes += body.length
+      this.#pendingBytes += body.length
+      if (!this.#isFlushDue && this.#mayPost) {
+        this.#isFlushDue = true
+        queueMicrotask(() => this.#flush())
+      }
+      if (signal !== undefined) entry.stopListening = onAbort(signal, (error) => this.#giveUp(entry, error))
     })
   }
 
+  /** Nobody waits for it any more; where it was not posted yet it never is. */
+  #giveUp(entry: Entry, error: PocketError): void {
+    entry.reject(error)
+    if (!this.#gathered.delete(entry)) return
+    this.#gatheredBytes -= entry.body.length
+    this.#pendingBytes -= entry.body.length
+    this.#wake()
+  }
+
   ready(): Promise<void> {
-    if (this.#entries.size < roomCount && this.#pendingBytes < roomBytes) return Promise.resolve()
+    if (this.inFlightCount < roomCount && this.#pendingBytes < roomBytes) return Promise.resolve()
     return new Promise((resolve) => this.#waiters.push(resolve))
   }
 
@@ -112,8 +129,7 @@ export class PageProducer implements LineParticipant {
   /** Resolves when all that was sent is answered. */
   async close(): Promise<void> {
     this.#flush()
-    const end = this.#indexNext
-    while (this.#oldest < end) await new Promise<void>((answered) => this.#closers.push(answered))
+    while (this.inFlightCount > 0) await new Promise<void>((answered) => this.#closers.push(answered))
     await this.#line.call('closeProducer', [this.id]).catch(ignore)
     this.#line.participants.delete(this.id)
   }
@@ -122,7 +138,9 @@ export class PageProducer implements LineParticipant {
 
   attached(): void {
     this.#isHurried = false
+    this.#isAttached = true
     this.#begin()
+    this.#flush()
   }
 
   /** Under its identity goes all that is not answered. */
@@ -132,6 +150,7 @@ export class PageProducer implements LineParticipant {
   }
 
   lost(error: PocketError): void {
+    this.#isAttached = false
     // They are stored, and go on their way with the next engine; but nobody here will hear of it.
     for (const { reject } of this.#relaying.values()) reject(error)
     this.#relaying.clear()
@@ -139,10 +158,13 @@ export class PageProducer implements LineParticipant {
 
   ended(error: PocketError): void {
     this.lost(error)
-    for (const { reject } of this.#entries.values()) reject(error)
+    for (const { reject, stopListening } of [...this.#entries.values(), ...this.#gathered]) {
+      stopListening()
+      reject(error)
+    }
     this.#entries.clear()
+    this.#gathered.clear()
     this.#chunks = []
-    this.#bodies = []
     for (const wake of [...this.#waiters.splice(0), ...this.#closers.splice(0)]) wake()
   }
 
@@ -193,8 +215,10 @@ export class PageProducer implements LineParticipant {
   #refused({ kind, index, error: wire }: SendRefused): void {
     const error = wireToError(wire)
     if (kind === 'relay-refused') return this.#takeRelaying(index)?.reject(error)
-    this.#entries.get(index)?.reject(error)
+    const entry = this.#entries.get(index)
     this.#entries.delete(index)
+    entry?.stopListening()
+    entry?.reject(error)
     this.#answered(index, 1)
   }
 
@@ -202,24 +226,19 @@ export class PageProducer implements LineParticipant {
     const entry = this.#entries.get(index)
     if (entry === undefined) return
     this.#entries.delete(index)
+    if (!entry.isUntilRelay) entry.stopListening()
     if (this.#home === 'device') return entry.resolve({ ...receipt, storedAt: 'device', relayed: undefined })
     const relaying = new QuietPromise<SendReceipt>()
     const relayed = relaying.promise
     this.#relaying.set(index, relaying)
-    if (!entry.isUntilRelay) entry.resolve({ ...receipt, storedAt: 'device', relayed })
-    else relayed.then((last) => entry.resolve({ ...last, storedAt: 'relay', relayed }), entry.reject)
+    if (!entry.isUntilRelay) return entry.resolve({ ...receipt, storedAt: 'device', relayed })
+    relayed.then((last) => entry.resolve({ ...last, storedAt: 'relay', relayed }), entry.reject).finally(entry.stopListening)
   }
 
   #takeRelaying(index: number): QuietPromise<SendReceipt> | undefined {
     const relaying = this.#relaying.get(index)
     this.#relaying.delete(index)
     return relaying
-  }
-
-  /** Index of the first that is not answered. */
-  get #oldest(): number {
-    const [oldest = this.#indexNext] = this.#entries.keys()
-    return oldest
   }
 
   /** Chunks that are answered to the end are forgotten. */
@@ -231,11 +250,15 @@ export class PageProducer implements LineParticipant {
       this.#chunks.shift()
       this.#pendingBytes -= chunk.bodies.length
     }
-    if (this.#waiters.length > 0 && this.#entries.size < roomCount * 0.75 && this.#pendingBytes < roomBytes * 0.75) {
+    this.#wake()
+    if (this.#mayPost) this.#flush()
+  }
+
+  #wake(): void {
+    if (this.#waiters.length > 0 && this.inFlightCount < roomCount * 0.75 && this.#pendingBytes < roomBytes * 0.75) {
       for (const wake of this.#waiters.splice(0)) wake()
     }
     for (const wake of this.#closers.splice(0)) wake()
-    if (this.#mayPost) this.#flush()
   }
 
   /**
@@ -243,24 +266,40 @@ export class PageProducer implements LineParticipant {
    * would otherwise make a chunk, and the engine a batch, of each message.
    */
   get #mayPost(): boolean {
-    return this.#isHurried || this.#chunks.length < chunksInFlightMax || this.#bodies.length >= gatheredCountMax
+    return this.#isHurried || this.#chunks.length < chunksInFlightMax || this.#gathered.size >= gatheredCountMax
   }
 
+  /** Posts what is gathered. While no engine is there it stays, so that it can be given up until one comes. */
   #flush(): void {
     this.#isFlushDue = false
-    if (this.#bodies.length === 0) return
+    while (this.#isAttached && this.#gathered.size > 0) this.#postGathered()
+  }
+
+  #postGathered(): void {
+    const index = this.#indexNext
     const sizes: number[] = []
-    const bodies = new Uint8Array(this.#openBytes)
-    let position = 0
-    for (const body of this.#bodies) {
-      bodies.set(body, position)
-      position += body.length
-      sizes.push(body.length)
+    let options: (PortSendOptions | undefined)[] | undefined
+    let byteCount = 0
+    for (const entry of this.#gathered) {
+      const { length } = entry.body
+      if (sizes.length > 0 && byteCount + length > chunkBytesMax) break
+      if (entry.options !== undefined) (options ??= [])[sizes.length] = entry.options
+      this.#entries.set(index + sizes.length, entry)
+      sizes.push(length)
+      byteCount += length
     }
-    const chunk = { index: this.#indexNext - sizes.length, bodies, sizes, options: this.#options }
-    this.#bodies = []
-    this.#options = undefined
-    this.#openBytes = 0
+    const bodies = new Uint8Array(byteCount)
+    let position = 0
+    for (let at = 0; at < sizes.length; at++) {
+      const entry = this.#entries.get(index + at) as Entry
+      bodies.set(entry.body, position)
+      position += entry.body.length
+      entry.body = noBytes
+      this.#gathered.delete(entry)
+    }
+    this.#indexNext += sizes.length
+    this.#gatheredBytes -= byteCount
+    const chunk = { index, bodies, sizes, options }
     this.#chunks.push(chunk)
     this.#post(chunk)
   }
