@@ -24,10 +24,6 @@ const program = new Command('pocketmq')
   .version(version, '--version', 'print the version')
   .helpOption('--help', 'print this')
   .exitOverride()
-  .configureOutput({
-    // One line, as every failure of the program is told.
-    outputError: (text, write) => write(text.replace(/^error: /, 'pocketmq: ')),
-  })
 
 registerServeCommand(program)
 registerTopicCommand(program)
@@ -43,6 +39,7 @@ registerRelayCommand(program)
 registerTraceCommand(program)
 registerFollowCommand(program)
 registerBenchCommand(program)
+tellUsageErrors(program, program.name())
 
 try {
   await program.parseAsync()
@@ -50,4 +47,15 @@ try {
   if (!(error instanceof CommanderError)) throw error
   // Commander has told what is wrong, or printed what was asked for.
   process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+}
+
+/** In one line, as every failure of the program is told, with what to do next. */
+function tellUsageErrors(command: Command, path: string): void {
+  command.configureOutput({
+    outputError: (text, write) => {
+      const what = text.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ').replace(/\.$/, '')
+      write(`pocketmq: ${what}. \`${path} --help\` says how\n`)
+    },
+  })
+  for (const sub of command.commands) tellUsageErrors(sub, `${path} ${sub.name()}`)
 }

@@ -156,7 +156,8 @@ export class Admin {
       this.#answering.whenFound(this.#queries.startsOf(logs, to), answer, (offsets) => {
         this.#registry.checkPresent(topic)
         // It may have been deleted meanwhile.
-        const config = isKnown ? this.#registry.group(group) : this.#registry.groupOrNew(group)
+        if (isKnown) this.#registry.group(group)
+        const config = this.#registry.groupOrNew(group)
         this.#move(topic, group, logs, offsets)
         this.#turn.after(() => answer(describeGroup(this.#registry, group, config)))
       })

@@ -442,6 +442,7 @@ export class Broker implements BrokerDoor {
         else if (reader instanceof BroadcastMember && topic.broadcastMembers.delete(reader)) {
           topic.messagesOutBefore += reader.messagesOut
           topic.bytesOutBefore += reader.bytesOut
+          this.#registry.readerLeft(reader.request.group)
         }
         this.#awake.delete(reader)
       },

@@ -38,6 +38,8 @@ export class Registry {
   readonly topics = new Map<string, Topic>()
   readonly #topicsById = new Map<number, Topic>()
   readonly groups = new Map<string, GroupConfig>()
+  /** Groups that are there for as long as they have readers, of which nothing is stored; and how many those are. */
+  readonly #passingGroups = new Map<string, number>()
   readonly #deps: RegistryDeps
   readonly #damagedTopics: ReadonlySet<string>
   readonly #producerTotal = { count: 0, topics: new Set<Producers>() }
@@ -204,19 +206,47 @@ export class Registry {
     return this.groups.get(name) ?? this.#deps.defaultGroupConfig
   }
 
-  /** Makes a group with the defaults where there is none. */
+  /** Makes a group with the defaults where there is none. From now on it stays. */
   groupOrNew(name: string): GroupConfig {
-    return this.groups.get(name) ?? this.configureGroup(name, this.#deps.defaultGroupConfig)
+    const known = this.groups.get(name)
+    if (known !== undefined && !this.#passingGroups.has(name)) return known
+    return this.configureGroup(name, known ?? this.#deps.defaultGroupConfig)
   }
 
   configureGroup(name: string, config: GroupConfig): GroupConfig {
-    const { limits, turn } = this.#deps
-    if (!this.groups.has(name) && this.groups.size >= limits.groupCountMax) {
-      throw new PocketError('LIMIT_EXCEEDED', `there are ${limits.groupCountMax} groups already`)
-    }
+    this.#checkGroupRoom(name)
+    this.#passingGroups.delete(name)
     this.groups.set(name, config)
-    turn.write(groupKey(name), encodeGroup(config))
+    this.#deps.turn.write(groupKey(name), encodeGroup(config))
     return config
+  }
+
+  #checkGroupRoom(name: string): void {
+    const { groupCountMax } = this.#deps.limits
+    if (this.groups.has(name) || this.groups.size < groupCountMax) return
+    throw new PocketError('LIMIT_EXCEEDED', `there are ${groupCountMax} groups already`)
+  }
+
+  /**
+   * A BROADCASTING reader comes in that keeps its place itself. A group that is made by such readers alone has nothing worth
+   * storing: it goes with the last of them.
+   */
+  readerCame(group: string): void {
+    const count = this.#passingGroups.get(group)
+    if (count === undefined && this.groups.has(group)) return
+    this.#checkGroupRoom(group)
+    this.groups.set(group, this.groupConfig(group))
+    this.#passingGroups.set(group, (count ?? 0) + 1)
+  }
+
+  readerLeft(group: string): void {
+    const count = this.#passingGroups.get(group)
+    if (count === undefined) return
+    if (count > 1) this.#passingGroups.set(group, count - 1)
+    else {
+      this.#passingGroups.delete(group)
+      this.groups.delete(group)
+    }
   }
 
   /** Deletes a group, its members and its progress everywhere. Throws GROUP_NOT_FOUND. */
@@ -225,7 +255,7 @@ export class Registry {
     const { turn } = this.#deps
     const reason = new PocketError('GROUP_NOT_FOUND', `group '${name}' was deleted`)
     this.groups.delete(name)
-    turn.write(groupKey(name), null)
+    if (!this.#passingGroups.delete(name)) turn.write(groupKey(name), null)
     for (const topic of this.topics.values()) {
       for (const member of topic.broadcastMembers) if (member.request.group === name) member.revoke(reason)
       const subscription = topic.subscriptions.get(name)

@@ -91,7 +91,8 @@ export class Subscribing {
         if (isGap) gaps.push({ log, expected, offset })
         return { log, offset }
       })
-      registry.groupOrNew(request.group)
+      if (isKept) registry.groupOrNew(request.group)
+      else registry.readerCame(request.group)
       const member = new BroadcastMember(request, filter, sink, places, {
         ...this.#deps.readerDeps(topic),
         keepPositions: (positions) => {

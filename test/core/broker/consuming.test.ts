@@ -1,4 +1,4 @@
-// What members of a group are given and told: CLUSTERING, FIFO, BROADCASTING, receive and pull.
+// What members of a group are given and told: CLUSTERING, FIFO, receive and pull.
 
 import { describe, expect, it } from 'vitest'
 import { PocketError } from '../../../core/errors.ts'
@@ -395,45 +395,6 @@ describe('a FIFO topic', () => {
     expect(member.bodies).toEqual(['1'])
     const reader = await world.join('%DLQ%g', { group: 'readers' })
     expect(reader.held[0]?.message.properties?.get(deadLetterProperties.originMessageGroup)).toBe('g0')
-  })
-})
-
-describe('a BROADCASTING group', () => {
-  const broadcasting = { mode: 'BROADCASTING' } as const
-
-  it('gives every member every message, in order', async () => {
-    const world = await BrokerWorld.open({ limits: one })
-    const members = [await world.join('t', broadcasting), await world.join('t', broadcasting)]
-    await world.publish('t', numbers(0, 50))
-    await world.publish('t', numbers(50, 60))
-    for (const member of members) expect(member.bodies).toEqual(numbers(0, 60))
-  })
-
-  it('resumes by position, and announces what retention took away as a gap', async () => {
-    const limits = { ...one, retentionSweepMs: 1_000, retentionMsDefault: 10_000 }
-    const world = await BrokerWorld.open({ limits })
-    const first = await world.join('t', broadcasting)
-    await world.publish('t', ['0', '1'])
-    const position = first.deliveries.at(-1)?.next
-    if (position === undefined) throw new Error('nothing was delivered')
-    await world.publish('t', ['2'])
-    const positions = [{ queueId: 0, position }]
-    expect((await world.join('t', { ...broadcasting, positions })).bodies).toEqual(['2'])
-    await world.advance(12_000)
-    await world.publish('t', ['3'])
-    await world.advance(2_000)
-    const late = await world.join('t', { ...broadcasting, positions })
-    expect(late.bodies).toEqual(['3'])
-    expect(late.gaps).toMatchObject([{ queueId: 0, expected: position, next: { epoch: position.epoch, offset: 3 } }])
-    const stranger = await world.join('t', { ...broadcasting, positions: [{ queueId: 0, position: { epoch: 1, offset: 3 } }] })
-    expect(stranger.gaps).toHaveLength(1)
-  })
-
-  it('filters', async () => {
-    const world = await BrokerWorld.open({ limits: one })
-    const member = await world.join('t', { ...broadcasting, filter: 'a' })
-    await world.publish('t', [{ body: '1', tag: 'a' }, { body: '2', tag: 'b' }, { body: '3' }, { body: '4', tag: 'a' }])
-    expect(member.bodies).toEqual(['1', '4'])
   })
 })
 
