@@ -25,14 +25,13 @@ export class PageReceiver<T> extends PageReader<T, ReceiverSpec> implements Simp
   } = {}): Promise<readonly Message<T>[]> {
     throwIfAborted(signal)
     if (this.closing !== undefined) throw closedError()
-    await this.#opening
+    await this.#opening.catch(unlessEngineLost)
     const asked = this.deps.line.call('receive', [this.id, { max, wait, lease }], true)
-    const { hold } = this
     try {
       await unlessAborted(asked, signal)
     } catch (error) {
       // Nobody waits for them any more: what comes goes back.
-      asked.then(({ handle, fields }) => hold.release(fields.map((_, at) => handle + at)), ignore)
+      asked.then(({ handle, fields }) => this.hold.release(fields.map((_, at) => handle + at)), ignore)
       throw error
     }
     const received = await asked
@@ -50,6 +49,11 @@ export class PageReceiver<T> extends PageReader<T, ReceiverSpec> implements Simp
       if (error.code !== 'ENGINE_LOST') this.#subscribing.reject(error)
     })
   }
+}
+
+/** The next engine is asked, once it has opened the receiver. */
+function unlessEngineLost(error: PocketError): void {
+  if (error.code !== 'ENGINE_LOST') throw error
 }
 
 export class PagePull<T> extends PageReader<T, PullSpec> implements PullConsumer<T> {
