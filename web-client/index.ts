@@ -25,7 +25,7 @@ export type { EngineStatus, Home, HostKind } from './port/port-protocol.ts'
  * ```
  */
 export async function connect(relay?: string | URL | ConnectOptions, options?: ConnectOptions): Promise<WebClient> {
-  void wakeDatabases()
+  void wakeStorage()
   const isUrl = typeof relay === 'string' || relay instanceof URL
   const client = new PageClient(attach, isUrl ? relayUrlOf(relay) : undefined, (isUrl ? options : relay) ?? {})
   try {
@@ -37,10 +37,11 @@ export async function connect(relay?: string | URL | ConnectOptions, options?: C
   return client
 }
 
-/** A browser that has just started takes its time to open an origin's databases: it begins while the worker is loaded. */
-async function wakeDatabases(): Promise<void> {
+/** A browser that has just started takes its time to open what it keeps for an origin: it begins while the worker is loaded. */
+async function wakeStorage(): Promise<void> {
   try {
     await indexedDB.databases()
+    void localStorage.length
   } catch {
     // Where there are none the engine says so.
   }

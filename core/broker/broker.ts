@@ -18,6 +18,7 @@ import { progressKey } from '../storage/keys.ts'
 import { MessageIndex } from '../storage/message-index.ts'
 import { encodeProgress } from '../storage/progress.ts'
 import type { QueueLog } from '../storage/queue-log.ts'
+import { commitAlone } from '../storage/reads.ts'
 import { type Damage, recover, type Recovered } from '../storage/recovery.ts'
 import { TailCache } from '../storage/tail-cache.ts'
 import { Admin } from './admin.ts'
@@ -69,6 +70,11 @@ export interface BrokerDeps {
   readonly autoCreateTopics: boolean
   /** Of groups that name none; default: RocketMQ's schedule. */
   readonly retry?: RetryPolicy
+  /**
+   * Opens once all is read: what opening has to write is of the first turn, for whose commit all that is told waits. Where
+   * that fails, `failed` says so instead of `open`.
+   */
+  readonly opensEarly?: boolean
   /** What one turn tells has been told: time to flush connections. */
   readonly released?: () => void
   /** The store failed. Nothing is answered any more; the broker is to be closed and opened anew. */
@@ -110,7 +116,11 @@ export class Broker implements BrokerDoor {
   /** Opens the store: reads all but the messages, checks the tails, reports damage. Throws STORE_FAILED or STORE_FULL. */
   static async open(deps: BrokerDeps): Promise<Broker> {
     checkLimits(deps.limits)
-    return new Broker(deps, await recover(deps))
+    const recovered = await recover(deps)
+    if (deps.opensEarly !== true) await commitAlone(deps.store, recovered.writes)
+    const broker = new Broker(deps, recovered)
+    if (deps.opensEarly === true) for (const { key, value } of recovered.writes) broker.#turn.write(key, value)
+    return broker
   }
 
   private constructor(deps: BrokerDeps, recovered: Recovered) {

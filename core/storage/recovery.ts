@@ -18,7 +18,7 @@ import { recoverDelayedCounts } from './delayed.ts'
 import { type KeyKind, KeyReader, keyKinds, kindRange, queueStateKey, recordRange, storeKey } from './keys.ts'
 import { decodeProgress, encodeProgress, type StoredProgress } from './progress.ts'
 import { lastOffsetOf } from './queue-log.ts'
-import { commitAlone, readAhead, readAll, type ReadAhead } from './reads.ts'
+import { readAhead, readAll, type ReadAhead } from './reads.ts'
 
 /** The newest records of a queue that are checked at opening; the rest is checked when it is read. */
 const tailRecordsChecked = 8
@@ -59,6 +59,8 @@ export interface Recovered {
   /** Deleted topics whose data is not all gone. */
   readonly deletedTopicIds: readonly number[]
   readonly damages: readonly Damage[]
+  /** To be committed before anything that follows from the rest is told. */
+  readonly writes: readonly StoreWrite[]
 }
 
 /** A new log's epoch: random, so that no log of an earlier store, or of a deleted topic, has the same. */
@@ -146,7 +148,6 @@ class Recovery {
     const deletedTopicIds: number[] = []
     for await (const { key } of this.#all(keyKinds.deletedTopic)) deletedTopicIds.push(new KeyReader(key).u32())
     const header = await this.#openHeader(topicsById.keys(), deletedTopicIds)
-    await commitAlone(this.#store, this.#writes)
     return {
       header,
       topics: [...topicsById.values()],
@@ -156,6 +157,7 @@ class Recovery {
       damagedTopics,
       deletedTopicIds,
       damages: this.#damages,
+      writes: this.#writes,
     }
   }
 

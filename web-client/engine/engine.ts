@@ -72,7 +72,7 @@ export const openEngine: OpenEngine = async (deps) => {
   const flushQueue = new FlushQueue(deps.clock)
   const { clock, random, log, stores, failed } = deps
   const broker = await Broker.open({
-    store: stores.device, clock, random, log, limits: deviceLimits, autoCreateTopics: true,
+    store: stores.device, clock, random, log, limits: deviceLimits, autoCreateTopics: true, opensEarly: true,
     released: () => flushQueue.flushAll(),
     failed,
   })

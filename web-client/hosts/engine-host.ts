@@ -263,7 +263,9 @@ class LockedHost implements EngineHost {
     const { promise: failed, resolve: fail } = createDeferred<Ending>()
     const failWith = (error: PocketError) => fail({ kind: 'failed', error })
     const instanceId = hexOf(random.bytes(8))
-    const letGo = await holdLock(locks, instanceLockOf(name, instanceId))
+    // Held before the welcome that names it.
+    const holding = holdLock(locks, instanceLockOf(name, instanceId))
+    holding.catch(() => {})
     let stores: DeviceStores | undefined
     let engine: EngineLife | undefined
     let ending: Ending
@@ -275,6 +277,7 @@ class LockedHost implements EngineHost {
         openEngine({ stores, clock, random, log, dial: (url) => dial(url, clock), failed: failWith }),
         (opened) => opened.close(new PocketError('ENGINE_LOST', 'the engine took too long to open')),
       )
+      await holding
       log.info('engine.runs', { instanceId, host, build, storage: stores.kind, epoch: stores.epoch })
       this.#tabs.begin({ engine, instanceId, welcome: { kind: 'welcome', portVersion, build, instanceId, host } })
       this.#say({ kind: 'here', portVersion, build })
@@ -293,7 +296,7 @@ class LockedHost implements EngineHost {
     await this.#closed(stores?.close())
     // Others of this build step behind the one who asked: they heard it too, and must not get the lock before they act.
     if (kind === 'replaced') await this.#within(stepBehindMs, new Promise<void>(() => {}))
-    letGo()
+    await holding.then((letGo) => letGo(), () => {})
     return ending
   }
 
