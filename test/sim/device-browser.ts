@@ -214,12 +214,13 @@ export class DeviceBrowser {
       random: random.fork(`line ${seat.tabId} ${engine.process.name}`),
       mishap: mishap.lineMishap?.(seat.process),
     })
+    const status = engine.statusWithOneMore()
     engine.seat(line, seat.tabId)
     seat.tasks.add(this.#random.between(...this.latency.lineMs), () => {
       if (seat.engine !== engine) return
       seat.line = line
       seat.events.attached(line.page, {
-        kind: 'welcome', portVersion, build: 'simulated', instanceId: engine.process.name, host: 'shared',
+        kind: 'welcome', portVersion, build: 'simulated', instanceId: engine.process.name, host: 'shared', status,
       })
     })
   }

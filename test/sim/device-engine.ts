@@ -1,10 +1,12 @@
 // An engine of the simulated browser: a worker's process with the real engine over the simulated disk, network and lines.
 // It opens, serves tabs, fails when its stores do, and dies without a word or in order.
 
+import { must } from '../../core/assert.ts'
 import { type PocketError, toPocketError } from '../../core/errors.ts'
 import type { Log } from '../../core/ports/log.ts'
 import type { EngineLife, EngineTab } from '../../web-client/engine/engine.ts'
 import { openEngine } from '../../web-client/engine/engine.ts'
+import type { EngineStatus } from '../../web-client/port/port-protocol.ts'
 import type { DeviceDisk } from './device-disk.ts'
 import type { SimLine } from './device-line.ts'
 import type { SimClock } from './sim-clock.ts'
@@ -57,6 +59,10 @@ export class SimEngine {
 
   get isEnding(): boolean {
     return this.#isEnding
+  }
+
+  statusWithOneMore(): EngineStatus {
+    return must(this.#life, 'a tab is seated with an engine that runs').statusWithOneMore()
   }
 
   seat(line: SimLine, tabId: string): void {

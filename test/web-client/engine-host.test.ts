@@ -8,9 +8,13 @@ import { createSystemClock, createSystemRandom } from '../../server/system.ts'
 import { createEngineHost, type EngineHost, type EngineHostDeps } from '../../web-client/hosts/engine-host.ts'
 import type { HostHello } from '../../web-client/hosts/host-protocol.ts'
 import type { EnginePort, PortMessage } from '../../web-client/port/engine-port.ts'
-import { portVersion } from '../../web-client/port/port-protocol.ts'
+import { type EngineStatus, portVersion } from '../../web-client/port/port-protocol.ts'
 import type { DeviceStores } from '../../web-client/store/device-stores.ts'
 import { FakeLocks } from './fake-locks.ts'
+
+const someStatus: EngineStatus = {
+  link: 'none', isOffline: false, outboxCount: 0, outboxBytes: 0, lag: 0, storage: 'memory', tabCount: 1,
+}
 
 /** What a page hears on its own line, and what it says. */
 class Page {
@@ -86,6 +90,7 @@ class World {
             port.listen((message) => port.post({ kind: 'echoed', message }))
             return { gone: () => void this.gone.push(tabId) }
           },
+          statusWithOneMore: () => someStatus,
           close: async () => {},
         }
       },

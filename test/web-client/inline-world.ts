@@ -1,6 +1,7 @@
 // Engine and pages in one Node process, joined by message channels, over stores in memory that outlive the engine: what a
 // browser's hosts do, as far as tests of the page and the engine need it. An engine may be killed; pages find the next.
 
+import { must } from '../../core/assert.ts'
 import { PocketError } from '../../core/errors.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type Log, silentLog } from '../../core/ports/log.ts'
@@ -98,9 +99,11 @@ export class InlineWorld {
   #seat(tab: Tab): void {
     const { port1, port2 } = new MessageChannel()
     tab.ports = [port1, port2]
-    tab.seat = this.#engine?.accept(portOf(port1), tab.tabId)
+    const engine = must(this.#engine, 'the engine runs')
+    const status = engine.statusWithOneMore()
+    tab.seat = engine.accept(portOf(port1), tab.tabId)
     tab.events.attached(portOf(port2), {
-      kind: 'welcome', portVersion, build: 'test', instanceId: String(this.#life), host: 'inline',
+      kind: 'welcome', portVersion, build: 'test', instanceId: String(this.#life), host: 'inline', status,
     })
   }
 

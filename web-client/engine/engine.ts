@@ -61,6 +61,8 @@ export interface EngineTab {
 export interface EngineLife {
   /** A tab has been welcomed: serves what it asks for over its port. */
   accept(port: EnginePort, tabId: string): EngineTab
+  /** As it will be when another tab is accepted. */
+  statusWithOneMore(): EngineStatus
   /** Ends all tabs' work. Their calls are not answered any more. */
   close(error: PocketError): Promise<void>
 }
@@ -137,6 +139,11 @@ class Engine implements EngineLife {
         void tab.close()
       },
     }
+  }
+
+  statusWithOneMore(): EngineStatus {
+    const status = this.#status()
+    return { ...status, tabCount: status.tabCount + 1 }
   }
 
   async close(error: PocketError): Promise<void> {

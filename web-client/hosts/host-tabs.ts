@@ -14,7 +14,7 @@ export interface ServedLife {
   readonly engine: EngineLife
   readonly instanceId: string
   /** Goes on top of the answer. */
-  readonly welcome: Omit<HostWelcome, keyof Answer>
+  readonly welcome: Omit<HostWelcome, keyof Answer | 'status'>
 }
 
 export interface HostTabsDeps {
@@ -88,7 +88,7 @@ export class HostTabs {
       else if (place.tab !== undefined) place.heard.hear(message)
       else if (kind === 'open') place.tab = life.engine.accept(place.heard.port, hello.tabId)
     })
-    this.#deps.tell({ ...life.welcome, ...answerTo(hello) })
+    this.#deps.tell(welcomeTo(hello, life))
   }
 
   /** The engine lives: those that wait are served. */
@@ -126,7 +126,7 @@ export class HostTabs {
   }
 
   #serve(place: Place, life: ServedLife): void {
-    place.line.post({ ...life.welcome, ...answerTo(place.hello) })
+    place.line.post(welcomeTo(place.hello, life))
     place.tab = life.engine.accept(place.heard.port, place.hello.tabId)
   }
 
@@ -138,6 +138,10 @@ export class HostTabs {
     place.tab = undefined
     tab?.gone()
   }
+}
+
+function welcomeTo(hello: HostHello, { engine, welcome }: ServedLife): HostWelcome {
+  return { ...welcome, ...answerTo(hello), status: engine.statusWithOneMore() }
 }
 
 export function farewellTo(hello: HostHello, error: PocketError): HostFarewell {

@@ -10,7 +10,7 @@ import { PocketError, toPocketError } from '../../core/errors.ts'
 import type { Attach, Attachment } from '../hosts/attach.ts'
 import type { EnginePort } from '../port/engine-port.ts'
 import { outcomeOf, wireToError } from '../port/errors.ts'
-import type { CheckAsked, EngineStatus, FromEngine, Home, HostKind, TokenAsked } from '../port/port-protocol.ts'
+import type { CheckAsked, EngineStatus, FromEngine, Home, TokenAsked, Welcome } from '../port/port-protocol.ts'
 import { PageLine } from './page-line.ts'
 import { unpack } from './page-message.ts'
 import { PageProducer } from './page-producer.ts'
@@ -56,7 +56,7 @@ export class PageClient implements WebClient {
     this.#options = options
     this.admin = this.adminOf(this.#homeOf(undefined))
     this.#attachment = attach({ name, host, worker, workerUrl }, {
-      attached: (port, { host }) => void this.#attached(port, host),
+      attached: (port, welcome) => void this.#attached(port, welcome),
       lost: (error) => {
         this.#line.lost(error)
         this.#engineIs({ engine: 'lost', engineError: error })
@@ -143,15 +143,18 @@ export class PageClient implements WebClient {
 
   // ── the engine's side ─────────────────────────────────────────────────────────────────────────────────────────
 
-  async #attached(port: EnginePort, host: HostKind): Promise<void> {
+  async #attached(port: EnginePort, { host, status }: Welcome): Promise<void> {
     this.#line.attached(port)
+    this.#engineStatus = status
+    this.#lookForLoss()
     this.#engineIs({ engine: 'running', host })
+    // What is asked meanwhile waits in the engine. A relay may be refused: other tabs of the name may have another.
+    if (this.#relayUrl === undefined) this.#connecting.resolve()
     try {
       const { auth, clientName = '', storage = {} } = this.#options
       this.#engineStatus = await this.#line.call('configure', [{
         relayUrl: this.#relayUrl, hasAuth: auth !== undefined, clientName, persisted: this.#persisted, storage,
       }])
-      this.#lookForLoss()
       this.#changed()
       this.#connecting.resolve()
     } catch (thrown) {

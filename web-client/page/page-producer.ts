@@ -277,27 +277,27 @@ export class PageProducer implements LineParticipant {
 
   #postGathered(): void {
     const index = this.#indexNext
-    const sizes: number[] = []
-    let options: (PortSendOptions | undefined)[] | undefined
+    const taken: Entry[] = []
     let byteCount = 0
     for (const entry of this.#gathered) {
-      const { length } = entry.body
-      if (sizes.length > 0 && byteCount + length > chunkBytesMax) break
-      if (entry.options !== undefined) (options ??= [])[sizes.length] = entry.options
-      this.#entries.set(index + sizes.length, entry)
-      sizes.push(length)
-      byteCount += length
+      if (byteCount > 0 && byteCount + entry.body.length > chunkBytesMax) break
+      byteCount += entry.body.length
+      taken.push(entry)
     }
     const bodies = new Uint8Array(byteCount)
+    const sizes: number[] = []
+    let options: (PortSendOptions | undefined)[] | undefined
     let position = 0
-    for (let at = 0; at < sizes.length; at++) {
-      const entry = this.#entries.get(index + at) as Entry
-      bodies.set(entry.body, position)
-      position += entry.body.length
+    for (const entry of taken) {
+      const { body } = entry
+      bodies.set(body, position)
+      position += body.length
+      if (entry.options !== undefined) (options ??= [])[sizes.length] = entry.options
+      sizes.push(body.length)
       entry.body = noBytes
       this.#gathered.delete(entry)
+      this.#entries.set(this.#indexNext++, entry)
     }
-    this.#indexNext += sizes.length
     this.#gatheredBytes -= byteCount
     const chunk = { index, bodies, sizes, options }
     this.#chunks.push(chunk)

@@ -25,7 +25,7 @@ export class PageReceiver<T> extends PageReader<T, ReceiverSpec> implements Simp
   } = {}): Promise<readonly Message<T>[]> {
     throwIfAborted(signal)
     if (this.closing !== undefined) throw closedError()
-    await this.#opening.catch(unlessEngineLost)
+    await this.#opening
     const asked = this.deps.line.call('receive', [this.id, { max, wait, lease }], true)
     try {
       await unlessAborted(asked, signal)
@@ -44,17 +44,19 @@ export class PageReceiver<T> extends PageReader<T, ReceiverSpec> implements Simp
   }
 
   protected open(): void {
-    this.#opening = this.deps.line.call('openReceiver', [this.id, this.deps.spec])
-    this.#opening.then(this.#subscribing.resolve, (error: PocketError) => {
-      if (error.code !== 'ENGINE_LOST') this.#subscribing.reject(error)
-    })
+    this.#opening = this.deps.line.call('openReceiver', [this.id, this.deps.spec]).then(
+      this.#subscribing.resolve,
+      (error: PocketError) => {
+        // The next engine is asked, once it has opened the receiver.
+        if (error.code === 'ENGINE_LOST') return
+        this.#subscribing.reject(error)
+        throw error
+      },
+    )
+    this.#opening.catch(ignore)
   }
 }
 
-/** The next engine is asked, once it has opened the receiver. */
-function unlessEngineLost(error: PocketError): void {
-  if (error.code !== 'ENGINE_LOST') throw error
-}
 
 export class PagePull<T> extends PageReader<T, PullSpec> implements PullConsumer<T> {
   #position: Position | undefined

@@ -37,6 +37,8 @@ export interface Welcome {
   /** Names this life of the engine; it holds the lock of that name. */
   readonly instanceId: string
   readonly host: HostKind
+  /** As it is with this tab. Of the relay it says what other tabs have made of it: this one has not named any yet. */
+  readonly status: EngineStatus
 }
 
 /** The engine ends, or will not serve this page: instead of a welcome, or later. */

@@ -38,6 +38,9 @@ function createEcho(failed: (error: PocketError) => void): EngineLife {
   const gone: string[] = []
   const notes: string[] = []
   return {
+    statusWithOneMore: () => ({
+      link: 'none', isOffline: false, outboxCount: 0, outboxBytes: 0, lag: 0, storage: 'memory', tabCount: portsByTabId.size + 1,
+    }),
     accept(port, tabId) {
       portsByTabId.set(tabId, port)
       const answer = (message: EchoAnswer) => port.post(message)
