@@ -80,6 +80,15 @@ describe('who stands still keeps nothing', () => {
     expect(findKeptHolds([...frozen, end(105)], bounds)).toEqual([])
   })
 
+  test('accepts that a tab takes what was on its way to it while it stood still, and another had it meanwhile', () => {
+    const meanwhile = [took(2, 'b'), letGo(3, 'b')]
+    const late = [took(5, 'a'), life('frozen', 6, 'a'), end(200)]
+    const events = [joined('a'), joined('b'), life('frozen', 1, 'a'), ...meanwhile, life('thawed', 4, 'a'), ...late]
+    expect(findKeptHolds(events, bounds)).toEqual([])
+    const before = [joined('a'), joined('b'), ...meanwhile, life('frozen', 3, 'a'), life('thawed', 4, 'a'), ...late]
+    expect(findKeptHolds(before, bounds)).toMatchObject([{ message: 'm' }])
+  })
+
   test.each([
     ['nobody took', []],
     ['was taken too late', [took(150, 'b')]],

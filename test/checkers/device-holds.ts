@@ -106,14 +106,26 @@ export function findKeptHolds(events: readonly HoldEvent[], { home, boundMs }: {
   return violations
 }
 
+/** Without what was on its way to the tab while it stood still, and another took meanwhile: of that it is told next. */
 function heldBy(events: readonly HoldEvent[], tab: string): Hold[] {
   const holds = new Map<string, Hold>()
+  let isFrozen = false
+  /** Taken by others while the tab stood still the last time. */
+  let passedOn = new Set<string>()
   for (const event of events) {
+    if (event.kind === 'frozen' && event.tab === tab) {
+      isFrozen = true
+      passedOn = new Set()
+    } else if (event.kind === 'thawed' && event.tab === tab) isFrozen = false
     if (event.kind !== 'took' && event.kind !== 'let-go') continue
     const { group, message, atMs } = event
-    // Who took it last has it.
-    if (event.kind === 'took') holds.set(keyOf(event), { tab: event.tab, group, message, atMs, isExcused: false })
-    else if (holds.get(keyOf(event))?.tab === event.tab) holds.delete(keyOf(event))
+    const key = keyOf(event)
+    if (event.kind === 'took') {
+      if (event.tab !== tab && isFrozen) passedOn.add(key)
+      if (event.tab === tab && passedOn.delete(key)) continue
+      // Who took it last has it.
+      holds.set(key, { tab: event.tab, group, message, atMs, isExcused: false })
+    } else if (holds.get(key)?.tab === event.tab) holds.delete(key)
   }
   return [...holds.values()].filter((hold) => hold.tab === tab)
 }
